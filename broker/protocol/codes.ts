@@ -1,0 +1,117 @@
+/** What an error of a code means to whoever gets it. */
+interface Meaning {
+  /** The HTTP status that carries it. */
+  readonly status: number
+  /** Whether the same request may succeed later. */
+  readonly temporary: boolean
+  readonly message: string
+}
+
+/** Every error that Postern answers with. A code never changes its meaning. */
+export const codes = {
+  INVALID_TOPIC: { status: 400, temporary: false, message: 'The topic is not valid.' },
+  RESERVED_TOPIC: {
+    status: 400,
+    temporary: false,
+    message: 'Topics that begin with "$" belong to the system.',
+  },
+  INVALID_TYPE: { status: 400, temporary: false, message: 'The type is not valid.' },
+  INVALID_KEY: { status: 400, temporary: false, message: 'The idempotency key is not valid.' },
+  INVALID_UTF8: { status: 400, temporary: false, message: 'A text is not valid UTF-8.' },
+  INVALID_REQUEST: { status: 400, temporary: false, message: 'The request cannot be understood.' },
+  NOT_FOUND: { status: 404, temporary: false, message: 'There is nothing here.' },
+  METHOD_NOT_ALLOWED: { status: 405, temporary: false, message: 'This address does not take this method.' },
+  KEY_CONFLICT: {
+    status: 409,
+    temporary: false,
+    message: 'The idempotency key was used for another message.',
+  },
+  PAYLOAD_TOO_LARGE: { status: 413, temporary: false, message: 'The payload is too large.' },
+  UNSUPPORTED_VERSION: {
+    status: 400,
+    temporary: false,
+    message: 'The broker does not speak this version of the protocol.',
+  },
+  UNKNOWN_SESSION: {
+    status: 503,
+    temporary: true,
+    message: 'The request was meant for a broker process that has ended. Say hello again.',
+  },
+  BROKER_UNAVAILABLE: {
+    status: 503,
+    temporary: true,
+    message: 'The broker cannot be reached. The message is not published and never will be; send it again.',
+  },
+  BACKLOG_FULL: {
+    status: 503,
+    temporary: true,
+    message: 'Too much is waiting for the broker. The message is not published; send it again.',
+  },
+  JOURNAL_FAILED: {
+    status: 507,
+    temporary: true,
+    message: 'The broker cannot write its journal. The message is not published; send it again.',
+  },
+  RECEIPT_UNKNOWN: {
+    status: 504,
+    temporary: true,
+    message:
+      'The broker did not answer in time. Whether the message is published is not known: repeat it with the same Idempotency-Key.',
+  },
+  INTERNAL: { status: 500, temporary: true, message: 'Something went wrong inside.' },
+} as const satisfies Record<string, Meaning>
+
+export type Code = keyof typeof codes
+
+/** Names the bound that was hit, so that nobody has to guess which one it was. */
+export interface Bound {
+  readonly limit: number
+  /** The setting that raises the limit. */
+  readonly setting: string
+}
+
+/** The form of an error on every wire. */
+export interface ErrorBody {
+  readonly code: Code
+  readonly message: string
+  readonly limit?: number
+  readonly setting?: string
+}
+
+/** An error that is told to whoever made the request. Its text holds no payload and no internals. */
+export class PosternError extends Error {
+  override readonly name = 'PosternError'
+  readonly code: Code
+  readonly bound: Bound | undefined
+
+  /** @param message default: what the code means, and the bound where there is one. */
+  constructor(code: Code, message?: string, bound?: Bound) {
+    super(message ?? meaningOf(code, bound))
+    this.code = code
+    this.bound = bound
+  }
+
+  /** The error as another process has told it. */
+  static fromBody({ code, message, limit, setting }: ErrorBody): PosternError {
+    const bound = limit === undefined || setting === undefined ? undefined : { limit, setting }
+    return new PosternError(code, message, bound)
+  }
+
+  get status(): number {
+    return codes[this.code].status
+  }
+
+  toBody(): ErrorBody {
+    return { code: this.code, message: this.message, ...this.bound }
+  }
+}
+
+function meaningOf(code: Code, bound: Bound | undefined): string {
+  const { message } = codes[code]
+  return bound ? `${message} The limit is ${bound.limit} (${bound.setting}).` : message
+}
+
+/** Whether a text is one of the {@link codes}. */
+export function isCode(text: unknown): text is Code {
+  return typeof text === 'string' && Object.hasOwn(codes, text)
+}

@@ -1,0 +1,79 @@
+import { PosternError } from './codes.ts'
+
+/** Bytes of UTF-8 in the longest topic: its length is one byte on the wire. */
+export const maxTopicBytes = 255
+
+/** Topics that begin with this sign belong to the system. */
+const systemSign = '$'
+
+/** The topic by which readiness proves the whole path. Never kept in a history. */
+export const probeTopic = '$probe'
+
+// Control characters could end a line in a log, a header or an event stream.
+// Lone surrogates have no UTF-8 form: two different texts would become the same bytes.
+const forbidden = /[\p{Cc}\p{Cs}]/u
+const utf8 = new TextEncoder()
+
+/**
+ * Checks a topic and gives its one canonical form: a path of segments, without a trailing slash.
+ * Case, dots inside a segment, spaces and any other character are kept.
+ *
+ * @throws PosternError `INVALID_TOPIC`, saying which rule is broken.
+ */
+export function parseTopic(text: string): string {
+  const topic = text.endsWith('/') ? text.slice(0, -1) : text
+  const broken = brokenRule(topic)
+  if (broken) throw new PosternError('INVALID_TOPIC', `A topic ${broken}.`)
+  return topic
+}
+
+function brokenRule(topic: string): string | undefined {
+  if (topic === '') return 'must not be empty'
+  if (forbidden.test(topic)) return 'must not contain control characters or lone surrogates'
+  for (const segment of topic.split('/')) {
+    if (segment === '') return 'must not have an empty segment'
+    if (segment === '.' || segment === '..') return 'must not have a segment "." or ".."'
+  }
+  if (topic.length > maxTopicBytes || utf8.encode(topic).length > maxTopicBytes)
+    return `must not be longer than ${maxTopicBytes} bytes of UTF-8`
+  return undefined
+}
+
+/** Whether a topic belongs to the system, and so is closed to publishers and subscribers. */
+export function isSystemTopic(topic: string): boolean {
+  return topic.startsWith(systemSign)
+}
+
+/**
+ * As {@link parseTopic}, for what comes from outside.
+ *
+ * @throws PosternError `INVALID_TOPIC`; `RESERVED_TOPIC` for a topic of the system.
+ */
+export function parsePublicTopic(text: string): string {
+  const topic = parseTopic(text)
+  if (isSystemTopic(topic)) throw new PosternError('RESERVED_TOPIC')
+  return topic
+}
+
+/** What a connection listens to. */
+export interface Selection {
+  /** Canonical topics. A message that several of them cover is delivered once. */
+  readonly topics: readonly string[]
+  /** True leaves out what is below the topics. */
+  readonly exact: boolean
+}
+
+/** The topic itself and every topic above it, the longest first: `a/b/c`, `a/b`, `a`. */
+export function ancestry(topic: string): string[] {
+  const line = [topic]
+  for (let end = topic.lastIndexOf('/'); end > 0; end = topic.lastIndexOf('/', end - 1)) {
+    line.push(topic.slice(0, end))
+  }
+  return line
+}
+
+/** Makes a test for whether a topic is in a selection. */
+export function selector({ topics, exact }: Selection): (topic: string) => boolean {
+  const chosen = new Set(topics)
+  return exact ? topic => chosen.has(topic) : topic => ancestry(topic).some(above => chosen.has(above))
+}
