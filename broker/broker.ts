@@ -1,0 +1,340 @@
+import type { Flow } from './flow.ts'
+import type { Journal, KeyEntry, Recovery } from './journal/journal.ts'
+import type { KeyTable } from './keys.ts'
+import {
+  type Batch,
+  BatchWriter,
+  type Code,
+  decodeBatch,
+  formatId,
+  isSystemTopic,
+  type Message,
+  type Position,
+  PosternError,
+  type Publication,
+  parseTopic,
+  parseType,
+  probeTopic,
+  type ReceiptEntry,
+  Tail,
+} from './protocol/index.ts'
+import { type History, Replayer, type ReplayPage, type ReplayQuery } from './replay.ts'
+
+/** Where batches go when they are in the journal. Neither call may throw or wait. */
+export interface Output {
+  /** To everybody who follows the whole log. */
+  stream(batch: Uint8Array): void
+  /** To those who listen to the default topic alone. */
+  plain(payload: Uint8Array): void
+}
+
+export interface Clock {
+  /** Unix milliseconds: what messages are stamped with. */
+  nowMs(): number
+  /** Never set back: what deadlines are checked against. */
+  monotonicMs(): number
+}
+
+/** The history that the broker fills and reads. */
+export interface KeptHistory extends History {
+  add(message: Message): void
+  expire(nowMs: number): void
+  detachThrough(offset: number): void
+  readonly size: { readonly topics: number; readonly messages: number; readonly bytes: number }
+}
+
+export interface BrokerLimits {
+  /** The topic of messages that name none. */
+  readonly defaultTopic: string
+  readonly maxPayloadBytes: number
+  /** How much of the log is kept in memory for repairs and resumes. */
+  readonly tailBytes: number
+  /** How much may wait for receipts that are withheld. */
+  readonly maxWithheldBytes: number
+}
+
+export interface BrokerParts {
+  readonly journal: Journal
+  readonly history: KeptHistory
+  readonly keys: KeyTable
+  readonly flow: Flow
+  readonly output: Output
+  readonly clock: Clock
+  /** Runs a task at the end of this turn of the event loop. */
+  readonly defer: (task: () => void) => void
+  /** Tells one publication's content from another's. */
+  readonly fingerprint: (publication: Publication) => string
+  /** A batch was refused because the journal cannot be written. */
+  readonly onJournalFailure: (error: unknown) => void
+}
+
+/** One message of a publish with receipt. */
+export interface KeyedPublication {
+  readonly publication: Publication
+  readonly key?: { readonly key: string; readonly identity: string }
+}
+
+interface Request {
+  readonly receipts: ReceiptEntry[]
+  readonly reply: (receipts: readonly ReceiptEntry[]) => void
+  open: number
+  weight: number
+}
+
+interface Waiting {
+  readonly request: Request
+  readonly index: number
+  readonly offset: number
+}
+
+/** A key has to fit a line of the journal and a header; control characters fit neither. */
+const keyPattern = /^[\x20-\x7e]{1,255}$/
+
+/**
+ * The log: gives each message its place, remembers it, passes it on. No sockets, no disk, no clock of its own.
+ * Whatever is published within one turn of the event loop travels as one batch.
+ */
+export class Broker {
+  readonly counters = { published: 0, repeated: 0, refused: 0, replays: 0, gaps: 0 }
+  limits: BrokerLimits
+  readonly #parts: BrokerParts
+  readonly #epoch: string
+  readonly #tail: Tail
+  readonly #replayer: Replayer
+  readonly #writer = new BatchWriter()
+  #waiting: Waiting[] = []
+  #keyed: KeyEntry[] = []
+  #isDeferred = false
+  #withheldBytes = 0
+  #timeMs = 0
+  #validTopic = ''
+
+  constructor(limits: BrokerLimits, parts: BrokerParts, recovery: Recovery) {
+    this.limits = limits
+    this.#parts = parts
+    this.#epoch = recovery.epoch
+    const own = recovery.batches.filter(batch => batch.epoch === recovery.epoch)
+    this.#tail = new Tail(limits.tailBytes, {
+      epoch: recovery.epoch,
+      offset: own[0] ? own[0].first - 1 : recovery.last,
+    })
+    for (const batch of own) this.#tail.push(batch)
+    for (const entry of recovery.keys) parts.keys.remember(entry)
+    parts.history.detachThrough(this.#tail.floor)
+    this.#replayer = new Replayer(this.#tail, parts.history, recovery.pastEpochs)
+  }
+
+  /** The position of the newest message. */
+  get position(): Position {
+    return this.#tail.position
+  }
+
+  /** Every message after this offset can be replayed from memory. */
+  get tailFloor(): number {
+    return this.#tail.floor
+  }
+
+  get tailBytes(): number {
+    return this.#tail.byteLength
+  }
+
+  /**
+   * Takes a message whose publisher expects no receipt.
+   *
+   * @throws PosternError when it is refused.
+   */
+  accept(publication: Publication): void {
+    try {
+      this.#check(publication)
+    } catch (error) {
+      this.counters.refused++
+      throw error
+    }
+    this.#append(publication)
+  }
+
+  /**
+   * Takes messages and replies with one receipt or error for each, in their order, when all of them are in the
+   * journal and the functions can follow.
+   */
+  publish(
+    publications: readonly KeyedPublication[],
+    reply: (receipts: readonly ReceiptEntry[]) => void,
+  ): void {
+    const request: Request = { receipts: new Array(publications.length), reply, open: 1, weight: 0 }
+    for (const [index, item] of publications.entries()) this.#take(request, index, item)
+    this.#close(request)
+  }
+
+  /** Answers whoever cannot be served because its time is over, or the log is not the one it meant. */
+  refuse(code: Code, count: number): ReceiptEntry[] {
+    this.counters.refused += count
+    const error = new PosternError(code).toBody()
+    return Array.from({ length: count }, () => ({ error }))
+  }
+
+  replay(query: ReplayQuery): ReplayPage {
+    this.#parts.history.expire(this.#parts.clock.nowMs())
+    const page = this.#replayer.page(query)
+    this.counters.replays++
+    if (page.gap) this.counters.gaps++
+    return page
+  }
+
+  /** An empty batch that tells the newest offset, so that who missed the last batches notices. */
+  beacon(): Uint8Array {
+    return new BatchWriter().finish({
+      epoch: this.#epoch,
+      first: this.#tail.position.offset + 1,
+      timeMs: this.#parts.clock.nowMs(),
+    })
+  }
+
+  /** Puts what has been gathered into the log now. */
+  commit(): void {
+    if (this.#writer.count === 0) return
+    const nowMs = this.#parts.clock.nowMs()
+    this.#timeMs = Math.max(this.#timeMs, nowMs)
+    const first = this.#tail.position.offset + 1
+    const batch = decodeBatch(this.#writer.finish({ epoch: this.#epoch, first, timeMs: this.#timeMs }))
+    if (!batch) throw new Error('the broker has written a batch that it cannot read')
+    const waiting = this.#waiting
+    const keyed = this.#keyed
+    this.#waiting = []
+    this.#keyed = []
+    try {
+      this.#parts.journal.append(batch, keyed)
+    } catch (error) {
+      for (const entry of keyed) this.#parts.keys.forget(entry)
+      this.counters.refused += batch.messages.length
+      const body = new PosternError('JOURNAL_FAILED').toBody()
+      this.#parts.onJournalFailure(error)
+      for (const { request, index } of waiting) this.#settle(request, index, { error: body })
+      return
+    }
+    this.#passOn(batch)
+    for (const { request, index, offset } of waiting) {
+      this.#settle(request, index, { id: formatId({ epoch: this.#epoch, offset }) })
+    }
+  }
+
+  #take(request: Request, index: number, { publication, key }: KeyedPublication): void {
+    try {
+      this.#check(publication)
+      if (this.#withheldBytes > this.limits.maxWithheldBytes) {
+        throw new PosternError('BACKLOG_FULL', undefined, {
+          limit: this.limits.maxWithheldBytes,
+          setting: 'maxWithheldBytes',
+        })
+      }
+      const earlier = key && this.#findEarlier(publication, key)
+      if (earlier) {
+        this.counters.repeated++
+        this.#await(request, index, earlier)
+        return
+      }
+      const offset = this.#append(publication, key)
+      request.weight += publication.payload.length
+      this.#await(request, index, { epoch: this.#epoch, offset })
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error
+      this.counters.refused++
+      request.receipts[index] = { error: error.toBody() }
+    }
+  }
+
+  #findEarlier(
+    publication: Publication,
+    { key, identity }: { key: string; identity: string },
+  ): Position | undefined {
+    if (!keyPattern.test(key))
+      throw new PosternError('INVALID_KEY', 'An idempotency key is 1 to 255 printable ASCII characters.')
+    const earlier = this.#parts.keys.find(identity, publication.topic, key, this.#parts.clock.nowMs())
+    if (earlier && earlier.fingerprint !== this.#parts.fingerprint(publication))
+      throw new PosternError('KEY_CONFLICT')
+    return earlier
+  }
+
+  /** Settles an entry when its message is in the journal, which for a repeat it may be already. */
+  #await(request: Request, index: number, position: Position): void {
+    const isCommitted = position.epoch !== this.#epoch || position.offset <= this.#tail.position.offset
+    if (isCommitted) {
+      request.receipts[index] = { id: formatId(position) }
+      return
+    }
+    request.open++
+    this.#waiting.push({ request, index, offset: position.offset })
+  }
+
+  #append(publication: Publication, key?: { key: string; identity: string }): number {
+    if (this.#writer.isFullFor(publication)) this.commit()
+    const offset = this.#tail.position.offset + 1 + this.#writer.count
+    this.#writer.add(publication)
+    if (key) {
+      const entry: KeyEntry = {
+        ...key,
+        topic: publication.topic,
+        fingerprint: this.#parts.fingerprint(publication),
+        epoch: this.#epoch,
+        offset,
+        timeMs: this.#parts.clock.nowMs(),
+      }
+      this.#parts.keys.remember(entry)
+      this.#keyed.push(entry)
+    }
+    if (!this.#isDeferred) {
+      this.#isDeferred = true
+      this.#parts.defer(() => {
+        this.#isDeferred = false
+        this.commit()
+      })
+    }
+    return offset
+  }
+
+  #check({ topic, type, payload }: Publication): void {
+    // One topic often follows itself, and checking it costs more than the rest of accepting a message.
+    if (topic !== this.#validTopic) {
+      if (parseTopic(topic) !== topic)
+        throw new PosternError('INVALID_TOPIC', 'A topic must not end in a slash.')
+      if (isSystemTopic(topic) && topic !== probeTopic) throw new PosternError('RESERVED_TOPIC')
+      this.#validTopic = topic
+    }
+    parseType(type)
+    if (payload.length > this.limits.maxPayloadBytes) {
+      throw new PosternError('PAYLOAD_TOO_LARGE', undefined, {
+        limit: this.limits.maxPayloadBytes,
+        setting: 'maxPayloadBytes',
+      })
+    }
+  }
+
+  #passOn(batch: Batch): void {
+    const { history, output, flow } = this.#parts
+    const floor = this.#tail.floor
+    this.#tail.push(batch)
+    for (const message of batch.messages) history.add(message)
+    if (this.#tail.floor > floor) history.detachThrough(this.#tail.floor)
+    output.stream(batch.bytes)
+    for (const message of batch.messages) {
+      if (message.topic === this.limits.defaultTopic) output.plain(message.payload)
+    }
+    this.counters.published += batch.messages.length
+    flow.published(batch.last, batch.bytes.length)
+  }
+
+  #settle(request: Request, index: number, entry: ReceiptEntry): void {
+    request.receipts[index] = entry
+    this.#close(request)
+  }
+
+  #close(request: Request): void {
+    request.open--
+    if (request.open > 0) return
+    this.#withheldBytes += request.weight
+    this.#parts.flow.whenFollowed(() => {
+      this.#withheldBytes -= request.weight
+      request.reply(request.receipts)
+    })
+  }
+}

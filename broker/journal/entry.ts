@@ -1,0 +1,132 @@
+import { crc32 } from 'node:zlib'
+import * as v from 'valibot'
+import { type Batch, decodeBatch } from '../protocol/index.ts'
+import type { KeyEntry } from './journal.ts'
+
+/*
+ * A journal file is a run of entries: u32 length of what follows the checksum, u32 CRC-32 of it, u8 kind, body.
+ * Numbers are big-endian.
+ */
+const prefixBytes = 8
+const kinds = { head: 1, keys: 2, batch: 3, end: 4 } as const
+
+const headSchema = v.object({
+  format: v.literal(1),
+  epoch: v.string(),
+  /** Offset after which this file begins. */
+  after: v.number(),
+  /** Names the boot of the machine: another one means that unsynced writes may be lost. */
+  boot: v.string(),
+  pastEpochs: v.array(v.object({ epoch: v.string(), last: v.number() })),
+})
+
+/** The first entry of each file. */
+export type JournalHead = v.InferOutput<typeof headSchema>
+
+const keysSchema = v.array(
+  v.object({
+    identity: v.string(),
+    topic: v.string(),
+    key: v.string(),
+    fingerprint: v.string(),
+    epoch: v.string(),
+    offset: v.number(),
+    timeMs: v.number(),
+  }),
+)
+
+export type Entry =
+  | { readonly kind: 'head'; readonly head: JournalHead }
+  | { readonly kind: 'keys'; readonly keys: readonly KeyEntry[] }
+  | { readonly kind: 'batch'; readonly batch: Batch; readonly keys: readonly KeyEntry[] }
+  /** The broker stopped in order after this. */
+  | { readonly kind: 'end' }
+
+export function encodeHead(head: JournalHead): Uint8Array {
+  return frame(kinds.head, Buffer.from(JSON.stringify(head)))
+}
+
+export function encodeKeys(keys: readonly KeyEntry[]): Uint8Array {
+  return frame(kinds.keys, Buffer.from(JSON.stringify(keys)))
+}
+
+/** The body is u32 length of the keys, the keys, the batch: one write, so that neither comes back alone. */
+export function encodeBatchEntry(batch: Uint8Array, keys: readonly KeyEntry[]): Uint8Array {
+  const keyBytes = Buffer.from(keys.length > 0 ? JSON.stringify(keys) : '')
+  const body = Buffer.allocUnsafe(4 + keyBytes.length + batch.length)
+  body.writeUInt32BE(keyBytes.length, 0)
+  body.set(keyBytes, 4)
+  body.set(batch, 4 + keyBytes.length)
+  return frame(kinds.batch, body)
+}
+
+export function encodeEnd(): Uint8Array {
+  return frame(kinds.end, new Uint8Array())
+}
+
+function frame(kind: number, body: Uint8Array): Uint8Array {
+  const framed = Buffer.allocUnsafe(prefixBytes + 1 + body.length)
+  framed.writeUInt32BE(1 + body.length, 0)
+  framed.writeUInt8(kind, prefixBytes)
+  framed.set(body, prefixBytes + 1)
+  framed.writeUInt32BE(crc32(framed.subarray(prefixBytes)), 4)
+  return framed
+}
+
+/** What could be read of a file. */
+export interface FileContent {
+  readonly entries: readonly Entry[]
+  /** Bytes up to the first entry that is not whole; the size of the file when all are. */
+  readonly soundBytes: number
+}
+
+/** Reads entries up to the first one that is torn. */
+export function decodeFile(file: Buffer): FileContent {
+  const entries: Entry[] = []
+  let at = 0
+  while (at + prefixBytes < file.length) {
+    const length = file.readUInt32BE(at)
+    const end = at + prefixBytes + length
+    if (length === 0 || end > file.length) break
+    const content = file.subarray(at + prefixBytes, end)
+    if (crc32(content) !== file.readUInt32BE(at + 4)) break
+    const entry = decodeEntry(content.readUInt8(0), content.subarray(1))
+    if (!entry) break
+    entries.push(entry)
+    at = end
+  }
+  return { entries, soundBytes: at }
+}
+
+function decodeEntry(kind: number, body: Buffer): Entry | undefined {
+  switch (kind) {
+    case kinds.head: {
+      const head = v.safeParse(headSchema, parseJson(body))
+      return head.success ? { kind: 'head', head: head.output } : undefined
+    }
+    case kinds.keys: {
+      const keys = v.safeParse(keysSchema, parseJson(body))
+      return keys.success ? { kind: 'keys', keys: keys.output } : undefined
+    }
+    case kinds.batch: {
+      if (body.length < 4) return undefined
+      const keyBytes = body.readUInt32BE(0)
+      if (4 + keyBytes > body.length) return undefined
+      const keys = v.safeParse(keysSchema, keyBytes > 0 ? parseJson(body.subarray(4, 4 + keyBytes)) : [])
+      const batch = decodeBatch(body.subarray(4 + keyBytes))
+      return keys.success && batch ? { kind: 'batch', batch, keys: keys.output } : undefined
+    }
+    case kinds.end:
+      return { kind: 'end' }
+    default:
+      return undefined
+  }
+}
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'))
+  } catch {
+    return undefined
+  }
+}

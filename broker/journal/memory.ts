@@ -1,0 +1,31 @@
+import type { Batch } from '../protocol/index.ts'
+import type { Journal, KeyEntry, Recovery } from './journal.ts'
+
+/** The smallest journal: it survives as long as the object does. The reference for what the others must do. */
+export class MemoryJournal implements Journal {
+  readonly #batches: Batch[] = []
+  readonly #keys: KeyEntry[] = []
+
+  append(batch: Batch, keys: readonly KeyEntry[]): void {
+    this.#batches.push(batch)
+    this.#keys.push(...keys)
+  }
+
+  retire(through: number): void {
+    while (this.#batches[0] && this.#batches[0].last <= through) this.#batches.shift()
+  }
+
+  close(): void {}
+
+  /** What a restart would find. */
+  recover(epoch: string): Recovery {
+    return {
+      epoch,
+      last: this.#batches.at(-1)?.last ?? 0,
+      pastEpochs: [],
+      batches: this.#batches,
+      keys: this.#keys,
+      broken: this.#batches.length > 0 ? undefined : 'empty',
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import type { Broker } from '../broker.ts'
+import type { Flow } from '../flow.ts'
+import {
+  type BrokerStatus,
+  decodeBatch,
+  decodeRequest,
+  encodeHead,
+  formatId,
+  type HelloReply,
+  type HelloRequest,
+  PosternError,
+  type PublishRequest,
+  parseTopic,
+  protocolVersion,
+  type ReceiptEntry,
+  type ReplayRequest,
+  type Reply,
+} from '../protocol/index.ts'
+import { verified } from './ingest.ts'
+
+/** Frames of a reply: the head, then batches. */
+type ReplyFrames = readonly Uint8Array[]
+
+export interface RequestsOptions {
+  readonly broker: Broker
+  readonly flow: Flow
+  /** Names this process of the broker, so that a request for an earlier one is not taken for one of its own. */
+  readonly session: string
+  readonly monotonicMs: () => number
+  /** Endpoints of the stream, once they are bound. */
+  readonly stream: () => readonly string[]
+  readonly status: () => BrokerStatus
+  readonly onMalformed: (error: PosternError) => void
+}
+
+/** Answers the requests of functions. Knows nothing of sockets. */
+export class Requests {
+  readonly #options: RequestsOptions
+
+  constructor(options: RequestsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Takes one request. The reply may come later (a receipt that is withheld) or at once; it always comes.
+   *
+   * @param peer names the connection that asks.
+   */
+  handle(peer: string, frames: readonly Uint8Array[], reply: (frames: ReplyFrames) => void): void {
+    const request = decodeRequest(frames[0] ?? new Uint8Array())
+    if ('broken' in request) {
+      this.#refuse(request.seq, new PosternError('INVALID_REQUEST', request.broken), reply)
+      return
+    }
+    try {
+      switch (request.op) {
+        case 'hello':
+          return reply([encodeHead(this.#hello(request))])
+        case 'publish':
+          return this.#publish(request, frames, reply)
+        case 'replay':
+          return reply(this.#replay(request))
+        case 'position':
+          return reply([encodeHead(this.#position(peer, request.seq, request.session, request.offset))])
+        case 'status':
+          return reply([encodeHead({ op: 'status', seq: request.seq, status: this.#options.status() })])
+      }
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error
+      this.#refuse(request.seq, error, reply)
+    }
+  }
+
+  #hello({ seq, version }: HelloRequest): HelloReply {
+    if (version !== protocolVersion) {
+      throw new PosternError(
+        'UNSUPPORTED_VERSION',
+        `The broker speaks version ${protocolVersion} of the protocol, not ${version}.`,
+      )
+    }
+    const { broker, session, monotonicMs, stream } = this.#options
+    const { epoch, offset: last } = broker.position
+    const { defaultTopic, maxPayloadBytes } = broker.limits
+    return {
+      op: 'hello',
+      seq,
+      version,
+      session,
+      epoch,
+      last,
+      clockMs: monotonicMs(),
+      stream: stream(),
+      defaultTopic,
+      maxPayloadBytes,
+    }
+  }
+
+  #publish(
+    request: PublishRequest,
+    frames: readonly Uint8Array[],
+    reply: (frames: ReplyFrames) => void,
+  ): void {
+    const { broker, session, monotonicMs } = this.#options
+    const batch = frames[1] && frames.length === 2 ? decodeBatch(frames[1]) : undefined
+    if (!batch) throw new PosternError('INVALID_REQUEST', 'The second frame of a publish is not one batch.')
+    const keys = new Map(request.keys.map(({ at, key, identity }) => [at, { key, identity }]))
+    if (request.keys.some(({ at }) => at >= batch.messages.length)) {
+      throw new PosternError('INVALID_REQUEST', '"keys" names a record that the batch does not have.')
+    }
+    const answer = (receipts: readonly ReceiptEntry[]) =>
+      reply([encodeHead({ op: 'receipts', seq: request.seq, receipts })])
+
+    if (request.session !== session) return answer(broker.refuse('UNKNOWN_SESSION', batch.messages.length))
+    if (monotonicMs() > request.deadlineMs)
+      return answer(broker.refuse('BROKER_UNAVAILABLE', batch.messages.length))
+    broker.publish(
+      batch.messages.map((message, at) => {
+        const key = keys.get(at)
+        return { publication: verified(message), ...(key && { key }) }
+      }),
+      answer,
+    )
+  }
+
+  #replay({ seq, topics, exact, since, last }: ReplayRequest): ReplyFrames {
+    const page = this.#options.broker.replay({
+      selection: topics && { topics: topics.map(parseTopic), exact },
+      ...(since === undefined ? {} : { since }),
+      ...(last === undefined ? {} : { last }),
+    })
+    const head: Reply = {
+      op: 'replay',
+      seq,
+      gap: page.gap,
+      from: formatId(page.from),
+      through: formatId(page.through),
+      more: page.more,
+    }
+    return [encodeHead(head), ...page.batches]
+  }
+
+  #position(peer: string, seq: number, session: string, offset: number): Reply {
+    if (session !== this.#options.session) throw new PosternError('UNKNOWN_SESSION')
+    const { broker, flow, monotonicMs } = this.#options
+    flow.report(peer, offset, monotonicMs())
+    const { epoch, offset: last } = broker.position
+    return { op: 'position', seq, epoch, last }
+  }
+
+  #refuse(seq: number | null, error: PosternError, reply: (frames: ReplyFrames) => void): void {
+    this.#options.onMalformed(error)
+    reply([encodeHead({ op: 'error', seq, error: error.toBody() })])
+  }
+}

@@ -1,0 +1,83 @@
+import { Publisher, Pull, Router, type Socket } from 'zeromq'
+import { maxBatchBytes } from '../protocol/index.ts'
+import { type Dsn, type Endpoint, endpointAddress } from './dsn.ts'
+
+/** ZMQ_LINGER: what is queued at close may still leave, but a peer that does not read cannot hold the process. */
+const lingerMs = 500
+
+/**
+ * ZMQ_RCVHWM: what a burst may put into memory before publishers feel it, in messages of each of them. Behind it
+ * their own queue and TCP hold them back.
+ */
+const receiveHighWaterMark = 1000
+
+/**
+ * ZMQ_SNDHWM of the replies to each peer: a functions process has a few hundred requests under way at the most; a
+ * peer that asks and never reads is cut off here.
+ */
+const replyHighWaterMark = 256
+
+/** ZMQ_HEARTBEAT_IVL and ZMQ_HEARTBEAT_TIMEOUT: a peer whose machine is gone is let go of within these. */
+const heartbeat = { heartbeatInterval: 10_000, heartbeatTimeout: 30_000 }
+
+/**
+ * ZMQ_MAXMSGSIZE, past which libzmq ends the connection. Twice what can be valid, so that what is a little too large
+ * is refused by us, with a message that names the limit, and only what is absurd is cut.
+ */
+function maxMessageSize(maxPayloadBytes: number): number {
+  return 2 * (maxPayloadBytes + maxBatchBytes)
+}
+
+// Sends are never awaited: with a timeout of 0 each is done, or has failed, when it returns.
+const sendTimeout = 0
+
+export function openPull(maxPayloadBytes: number): Pull {
+  return new Pull({
+    linger: 0,
+    receiveHighWaterMark,
+    maxMessageSize: maxMessageSize(maxPayloadBytes),
+    ...heartbeat,
+  })
+}
+
+export function openPublisher(sendHighWaterMark: number): Publisher {
+  return new Publisher({ linger: lingerMs, sendTimeout, sendHighWaterMark, ...heartbeat })
+}
+
+export function openRouter(maxPayloadBytes: number): Router {
+  return new Router({
+    linger: lingerMs,
+    sendTimeout,
+    sendHighWaterMark: replyHighWaterMark,
+    receiveHighWaterMark,
+    maxMessageSize: maxMessageSize(maxPayloadBytes),
+    // ZMQ_ROUTER_MANDATORY: a reply that cannot be delivered is an error that can be counted, not silence.
+    mandatory: true,
+    ...heartbeat,
+  })
+}
+
+/**
+ * Binds or connects a socket as its data source name says.
+ *
+ * @returns the endpoints, with the ports that the system chose.
+ * @throws Error that names the endpoint.
+ */
+export async function attach(socket: Socket, dsn: Dsn): Promise<Endpoint[]> {
+  const attached: Endpoint[] = []
+  for (const endpoint of dsn.endpoints) {
+    const address = endpointAddress(endpoint)
+    try {
+      if (dsn.mode === 'bind') await socket.bind(address)
+      else socket.connect(address)
+    } catch (error) {
+      throw new Error(`${address}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+    attached.push(dsn.mode === 'bind' ? { ...endpoint, port: portOf(socket.lastEndpoint) } : endpoint)
+  }
+  return attached
+}
+
+function portOf(address: string | null): number {
+  return Number(address?.slice(address.lastIndexOf(':') + 1) ?? 0)
+}
