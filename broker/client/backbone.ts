@@ -1,0 +1,84 @@
+import type { BrokerStatus, Message, Position, Publication, Selection } from '../protocol/index.ts'
+
+/** Whether the log can be reached: not yet or just lost, yes, or gone for longer than a moment. */
+export type BackboneState = 'connecting' | 'up' | 'away'
+
+/** The message is in the log. */
+export interface Receipt {
+  readonly id: string
+}
+
+export interface PublishOptions {
+  /** A repeat under the same key, by the same identity to the same topic, gets the first id. 1 to 255 characters. */
+  readonly idempotencyKey?: string
+  /** Who publishes. Default: anybody. */
+  readonly identity?: string
+}
+
+/** Where a subscription begins. With neither, at what comes next. */
+export interface Start {
+  /** The last id that was seen: everything after it. Beats `history`. */
+  readonly since?: string
+  /** The last so many messages first. */
+  readonly history?: number
+}
+
+/** Why a subscription ended without being closed by its owner. */
+export type EndReason = 'slow' | 'shutdown'
+
+/** What a connection does with what it is subscribed to. Every call comes in the order of the log. */
+export interface Sink {
+  /** The place at which the subscription begins. Comes once, before anything else. */
+  start(position: Position): void
+  /** Messages between the last seen one and this position are no longer there. */
+  gap(position: Position): void
+  /**
+   * Messages, in order. The list is shared by every subscription that selects the same, so that what is encoded
+   * for one can be used for all.
+   *
+   * @returns false when the sink is full: it has taken these, and gets no more until `resume()`.
+   */
+  deliver(messages: readonly Message[]): boolean
+  /** The subscription has ended: nothing follows. `slow`: more than the bound was waiting. */
+  end(reason: EndReason): void
+}
+
+export interface Subscription {
+  /** Whether everything up to the end of the log has been delivered. */
+  readonly caughtUp: boolean
+  /** How far it has come: the id that resumes it. Undefined until it has begun. */
+  readonly position: Position | undefined
+  /** The sink takes messages again. */
+  resume(): void
+  /** Nothing is delivered any more. May be called twice. */
+  close(): void
+}
+
+/** The newest messages of a selection at one moment. */
+export interface Snapshot {
+  /** A subscription since here gets exactly what the snapshot does not hold. */
+  readonly position: Position
+  readonly messages: readonly Message[]
+}
+
+/**
+ * What carries the log, as functions see it. A publish either has a receipt, or fails with
+ * `BROKER_UNAVAILABLE` (certainly not in the log, now or later), `RECEIPT_UNKNOWN`, or an error that says what is
+ * wrong with it.
+ */
+export interface Backbone {
+  readonly state: BackboneState
+  /** The topic of messages that name none. Undefined until the log was reached once. */
+  readonly defaultTopic: string | undefined
+  readonly maxPayloadBytes: number | undefined
+  /** Resolves when the log can be reached, or rejects with `BROKER_UNAVAILABLE` when it is away. */
+  ready(): Promise<void>
+  publish(publication: Publication, options?: PublishOptions): Promise<Receipt>
+  subscribe(selection: Selection, start: Start, sink: Sink): Subscription
+  /** @throws PosternError `BROKER_UNAVAILABLE` */
+  history(selection: Selection, count: number): Promise<Snapshot>
+  /** @throws PosternError `BROKER_UNAVAILABLE` */
+  status(): Promise<BrokerStatus>
+  /** Ends every subscription and lets go of the connection. May be called twice. */
+  close(): Promise<void>
+}

@@ -1,0 +1,6 @@
+/** What programs use to talk to a broker. */
+export { Message, type Position, PosternError, type Publication, type Selection } from '../protocol/index.ts'
+export { defaultBroker, parseBrokerAddress } from './address.ts'
+export type * from './backbone.ts'
+export { Relay, type RelayOptions } from './relay.ts'
+export { defaultIngest, Sender, type SenderOptions, type SendOptions } from './sender.ts'

@@ -1,0 +1,229 @@
+import {
+  type Batch,
+  type BrokerStatus,
+  decodeBatch,
+  formatId,
+  type Message,
+  type Position,
+  PosternError,
+  type Publication,
+  parseId,
+  type ReplayReply,
+  type Selection,
+} from '../protocol/index.ts'
+import { defaultBroker, parseBrokerAddress, seenFrom } from './address.ts'
+import type {
+  Backbone,
+  BackboneState,
+  PublishOptions,
+  Receipt,
+  Sink,
+  Snapshot,
+  Start,
+  Subscription,
+} from './backbone.ts'
+import { Chain, type LogPage } from './chain.ts'
+import { Link } from './link.ts'
+import { Outbox } from './outbox.ts'
+import { Stream } from './stream.ts'
+import { type PastPage, Subscriptions } from './subscriptions.ts'
+
+/** A replay is read from memory: one that takes longer will not come. */
+const replayTimeoutMs = 5000
+
+/** The stream may be this much later than a reply that tells how far the log has come. */
+const streamGraceMs = 100
+
+/** The broker learns how far this process has come at least each time it has handled so much. */
+const reportBytes = 256 * 1024
+
+/** How much of the log is kept for resumes that need not ask the broker: a few seconds of a busy one. */
+const defaultTailBytes = 4 * 1024 * 1024
+
+export interface RelayOptions {
+  /** The broker's requests socket. Default `tcp://127.0.0.1:5001`. */
+  readonly broker?: string
+  /** What may wait for a subscriber that does not read. Default 1 MiB. */
+  readonly maxBufferedBytes?: number
+  /** How much of the newest log is kept in this process. Default 4 MiB. */
+  readonly tailBytes?: number
+  /** How many messages were missed on the stream and fetched again; called after each repair. */
+  readonly onRepaired?: (messages: number) => void
+}
+
+/**
+ * The built-in broker's backbone: one for each process, shared by all its connections. It follows the whole log on
+ * one stream, repairs what the stream drops, and reconnects by itself.
+ *
+ * @throws Error when the address of the broker is not `tcp://host:port`.
+ */
+export class Relay implements Backbone {
+  readonly #broker: string
+  readonly #link: Link
+  readonly #outbox: Outbox
+  readonly #stream: Stream
+  readonly #chain: Chain
+  readonly #subscriptions: Subscriptions
+  #unreportedBytes = 0
+  #graceTimer: NodeJS.Timeout | undefined
+  #isClosed = false
+
+  constructor(options: RelayOptions = {}) {
+    this.#broker = parseBrokerAddress(options.broker ?? defaultBroker)
+    this.#chain = new Chain({
+      tailBytes: options.tailBytes ?? defaultTailBytes,
+      replay: since => this.#replayLog(since, options.onRepaired),
+      onBatch: batch => this.#pass(batch),
+      onBreak: old => {
+        this.#subscriptions.interrupt(old)
+        this.#subscriptions.wake()
+      },
+      onForeignEpoch: () => this.#link.greet(),
+    })
+    this.#subscriptions = new Subscriptions({
+      maxBufferedBytes: options.maxBufferedBytes ?? 1024 * 1024,
+      tail: () => this.#chain.tail,
+      replay: (selection, start) => this.#replayTopics(selection, start),
+    })
+    this.#stream = new Stream(batch => this.#chain.take(batch))
+    this.#link = new Link({
+      address: this.#broker,
+      onUp: ({ epoch, last, stream }) => {
+        this.#stream.connect(stream.map(told => seenFrom(this.#broker, told)))
+        this.#chain.meet({ epoch, offset: last })
+        this.#report()
+        this.#subscriptions.wake()
+      },
+      onSign: () => {
+        this.#report()
+        this.#subscriptions.wake()
+      },
+    })
+    this.#outbox = new Outbox(this.#link)
+  }
+
+  get state(): BackboneState {
+    return this.#link.state
+  }
+
+  get defaultTopic(): string | undefined {
+    return this.#link.hello?.defaultTopic
+  }
+
+  get maxPayloadBytes(): number | undefined {
+    return this.#link.hello?.maxPayloadBytes
+  }
+
+  ready(): Promise<void> {
+    return this.#link.ready()
+  }
+
+  publish(publication: Publication, options: PublishOptions = {}): Promise<Receipt> {
+    return this.#outbox.publish(publication, options)
+  }
+
+  subscribe(selection: Selection, start: Start, sink: Sink): Subscription {
+    const subscription = this.#subscriptions.add(selection, start, sink)
+    if (this.#isClosed) this.#subscriptions.end('shutdown')
+    return subscription
+  }
+
+  async history(selection: Selection, count: number): Promise<Snapshot> {
+    await this.#link.ready()
+    const messages: Message[] = []
+    let page = await this.#replayTopics(selection, { history: count })
+    messages.push(...page.messages)
+    while (page.more) {
+      page = await this.#replayTopics(selection, { since: formatId(page.through) })
+      messages.push(...page.messages)
+    }
+    return { position: page.through, messages: messages.slice(Math.max(0, messages.length - count)) }
+  }
+
+  async status(): Promise<BrokerStatus> {
+    await this.#link.ready()
+    const { head } = await this.#link.request({ op: 'status' }, replayTimeoutMs)
+    if (head.op !== 'status') throw new PosternError('INTERNAL')
+    return head.status
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    clearTimeout(this.#graceTimer)
+    this.#subscriptions.end('shutdown')
+    this.#link.close()
+    this.#stream.close()
+  }
+
+  #pass(batch: Batch): void {
+    this.#subscriptions.deliver(batch)
+    this.#unreportedBytes += batch.bytes.length
+    if (this.#unreportedBytes >= reportBytes) this.#report()
+  }
+
+  /** Tells the broker how far this process has come, and learns how far the log has. */
+  #report(): void {
+    const session = this.#link.hello?.session
+    const offset = this.#chain.position?.offset
+    if (session === undefined || offset === undefined || this.#isClosed) return
+    this.#unreportedBytes = 0
+    this.#link.request({ op: 'position', session, offset }, replayTimeoutMs).then(
+      ({ head }) => {
+        if (head.op === 'position' && head.epoch === this.#chain.position?.epoch) this.#expect(head.last)
+      },
+      () => {
+        // Reported again at the next sign.
+      },
+    )
+  }
+
+  /** The log reaches this far; what the stream has not brought soon is fetched. */
+  #expect(last: number): void {
+    const position = this.#chain.position
+    if (!position || position.offset >= last || this.#graceTimer || this.#isClosed) return
+    this.#graceTimer = setTimeout(() => {
+      this.#graceTimer = undefined
+      if (this.#chain.position?.epoch === position.epoch) this.#chain.reach(last)
+    }, streamGraceMs)
+  }
+
+  async #replayLog(since: Position, onRepaired: RelayOptions['onRepaired']): Promise<LogPage> {
+    const { head, batches } = await this.#replay({ topics: null, exact: false, since: formatId(since) })
+    const decoded = batches.map(decoded => decoded.batch)
+    onRepaired?.(decoded.reduce((sum, batch) => sum + batch.messages.length, 0))
+    return { gap: head.gap, through: head.through, more: head.more, batches: decoded }
+  }
+
+  async #replayTopics({ topics, exact }: Selection, { since, history }: Start): Promise<PastPage> {
+    const { head, batches } = await this.#replay({
+      topics,
+      exact,
+      ...(since === undefined ? {} : { since }),
+      ...(since !== undefined || history === undefined ? {} : { last: history }),
+    })
+    return { ...head, messages: batches.flatMap(({ batch }) => batch.messages) }
+  }
+
+  async #replay(query: {
+    topics: readonly string[] | null
+    exact: boolean
+    since?: string
+    last?: number
+  }): Promise<{
+    head: Omit<ReplayReply, 'from' | 'through'> & { from: Position; through: Position }
+    batches: { batch: Batch }[]
+  }> {
+    const { head, batches } = await this.#link.request({ op: 'replay', ...query }, replayTimeoutMs)
+    const from = head.op === 'replay' ? parseId(head.from) : undefined
+    const through = head.op === 'replay' ? parseId(head.through) : undefined
+    if (head.op !== 'replay' || !from || !through) throw new PosternError('INTERNAL')
+    return {
+      head: { ...head, from, through },
+      batches: batches.flatMap(bytes => {
+        const batch = decodeBatch(bytes)
+        return batch ? [{ batch }] : []
+      }),
+    }
+  }
+}

@@ -1,0 +1,232 @@
+import {
+  type Batch,
+  type Message,
+  type Position,
+  PosternError,
+  parseId,
+  type Selection,
+  selector,
+  type Tail,
+} from '../protocol/index.ts'
+import type { EndReason, Sink, Start, Subscription } from './backbone.ts'
+import { type Feed, FeedTable } from './feed.ts'
+
+/** What is read from the tail at once for a subscription that is behind: one write to a socket. */
+const chunkBytes = 64 * 1024
+
+/** The past of some topics, as the broker gives it. */
+export interface PastPage {
+  readonly gap: boolean
+  readonly from: Position
+  readonly through: Position
+  readonly more: boolean
+  readonly messages: readonly Message[]
+}
+
+export interface SubscriptionsOptions {
+  /** A subscription that is further behind, with a sink that takes nothing, is ended as slow. */
+  readonly maxBufferedBytes: number
+  readonly tail: () => Tail | undefined
+  readonly replay: (selection: Selection, start: Start) => Promise<PastPage>
+}
+
+/**
+ * All subscriptions of a process. One that has caught up is handed each batch as it comes; one that is behind, because
+ * it resumes or its sink is full, keeps no more than its place in the log and reads on from there.
+ */
+export class Subscriptions {
+  readonly #options: SubscriptionsOptions
+  readonly #feeds = new FeedTable<Member>()
+
+  constructor(options: SubscriptionsOptions) {
+    this.#options = options
+  }
+
+  add(selection: Selection, start: Start, sink: Sink): Subscription {
+    const member = new Member(start, sink, this.#options)
+    const feed = this.#feeds.join(selection, member)
+    member.join(feed, () => this.#feeds.leave(feed, member))
+    return member
+  }
+
+  /** Hands on the next batch of the chain. */
+  deliver(batch: Batch): void {
+    for (const [feed, messages] of this.#feeds.select(batch)) {
+      let weight = 0
+      for (const message of messages) weight += message.weight
+      for (const member of feed.members) member.take(messages, weight, batch.last)
+    }
+  }
+
+  /** The chain is broken at this position: everyone goes on from its own place, and is told what is missing. */
+  interrupt(position: Position): void {
+    for (const member of this.#feeds.members()) member.fallBehind(position)
+  }
+
+  /** The log can be reached, or has moved to another place: whoever waits for it goes on. */
+  wake(): void {
+    for (const member of [...this.#feeds.members()]) member.resumeReading()
+  }
+
+  end(reason: EndReason): void {
+    for (const member of [...this.#feeds.members()]) member.end(reason)
+  }
+}
+
+class Member implements Subscription {
+  readonly #start: Start
+  readonly #sink: Sink
+  readonly #options: SubscriptionsOptions
+  #feed: Feed<Member> | undefined
+  #leave: () => void = () => {}
+  /** Undefined until the subscription has begun; while it is live, the chain's position counts. */
+  #position: Position | undefined
+  #isLive = false
+  #isFull = false
+  #isReading = false
+  #isClosed = false
+  #behindBytes = 0
+
+  constructor(start: Start, sink: Sink, options: SubscriptionsOptions) {
+    this.#start = start
+    this.#sink = sink
+    this.#options = options
+  }
+
+  get caughtUp(): boolean {
+    return this.#isLive
+  }
+
+  get position(): Position | undefined {
+    const end = this.#options.tail()?.position
+    if (!this.#isLive || !end || !this.#position) return this.#position
+    return this.#position.offset > end.offset ? this.#position : end
+  }
+
+  join(feed: Feed<Member>, leave: () => void): void {
+    this.#feed = feed
+    this.#leave = leave
+    const tail = this.#options.tail()
+    const since = this.#start.since === undefined ? undefined : parseId(this.#start.since)
+    if (tail && since && tail.reachesBack(since)) this.#begin(since)
+    else if (tail && this.#start.since === undefined && !this.#start.history) this.#begin(tail.position)
+    this.resumeReading()
+  }
+
+  /** Messages that follow what the chain has brought before. */
+  take(messages: readonly Message[], weight: number, last: number): void {
+    if (this.#isClosed) return
+    if (!this.#isLive) {
+      this.#behindBytes += weight
+      if (this.#isFull && this.#behindBytes > this.#options.maxBufferedBytes) this.end('slow')
+      return
+    }
+    // A replay may have come further than the stream.
+    const seen = this.#position?.offset ?? 0
+    const fresh =
+      messages[0] && messages[0].offset <= seen ? messages.filter(({ offset }) => offset > seen) : messages
+    if (fresh.length === 0 || this.#sink.deliver(fresh)) return
+    this.#isFull = true
+    this.#isLive = false
+    this.#behindBytes = 0
+    const epoch = this.#options.tail()?.position.epoch
+    if (epoch !== undefined) this.#position = { epoch, offset: Math.max(last, seen) }
+  }
+
+  fallBehind(position: Position): void {
+    if (!this.#isLive) return
+    if ((this.#position?.offset ?? 0) < position.offset) this.#position = position
+    this.#isLive = false
+  }
+
+  resume(): void {
+    this.#isFull = false
+    this.resumeReading()
+  }
+
+  resumeReading(): void {
+    if (this.#isReading || this.#isLive || this.#isFull || this.#isClosed) return
+    this.#isReading = true
+    this.#read().then(
+      () => {
+        this.#isReading = false
+      },
+      (error: unknown) => {
+        this.#isReading = false
+        if (!(error instanceof PosternError)) throw error
+        // The broker is away: the subscription goes on at `wake()`.
+      },
+    )
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#isLive = false
+    this.#leave()
+  }
+
+  end(reason: EndReason): void {
+    if (this.#isClosed) return
+    this.close()
+    this.#sink.end(reason)
+  }
+
+  #begin(position: Position): void {
+    this.#position = position
+    this.#sink.start(position)
+  }
+
+  async #read(): Promise<void> {
+    while (!this.#isLive && !this.#isFull && !this.#isClosed) {
+      const tail = this.#options.tail()
+      if (this.#position && tail?.reachesBack(this.#position)) this.#readTail(tail, this.#position.offset)
+      else if (!(await this.#readPast())) return
+    }
+  }
+
+  /** Delivers the next chunk of the tail, and goes live at its end: nothing can come between, since nothing waits. */
+  #readTail(tail: Tail, after: number): void {
+    if (!this.#feed) return
+    const selects = selector(this.#feed.selection)
+    const messages: Message[] = []
+    let weight = 0
+    let through = tail.position.offset
+    for (const batch of tail.after(after)) {
+      for (const message of batch.messages) {
+        if (message.offset <= after || !selects(message.topic)) continue
+        messages.push(message)
+        weight += message.weight
+      }
+      if (weight >= chunkBytes) {
+        through = batch.last
+        break
+      }
+    }
+    this.#position = { epoch: tail.position.epoch, offset: through }
+    this.#behindBytes = Math.max(0, this.#behindBytes - weight)
+    if (messages.length > 0) this.#isFull = !this.#sink.deliver(messages)
+    this.#isLive = !this.#isFull && !this.#isClosed && through === tail.position.offset
+  }
+
+  /** Asks the broker for the next page. False when there is nothing to do before the log moves. */
+  async #readPast(): Promise<boolean> {
+    if (!this.#feed) return false
+    const since = this.#position
+    const start = since ? { since: `${since.epoch}-${since.offset}` } : this.#start
+    const page = await this.#options.replay(this.#feed.selection, start)
+    if (this.#isClosed) return false
+    if (!since) this.#begin(page.from)
+    if (page.gap) this.#sink.gap(page.from)
+    this.#position = page.through
+    let weight = 0
+    for (const message of page.messages) weight += message.weight
+    this.#behindBytes = Math.max(0, this.#behindBytes - weight)
+    if (page.messages.length > 0) this.#isFull = !this.#sink.deliver(page.messages)
+    if (page.more) return true
+    const end = this.#options.tail()?.position
+    if (end?.epoch !== page.through.epoch) return false
+    if (end.offset <= page.through.offset) this.#isLive = !this.#isFull && !this.#isClosed
+    return true
+  }
+}
