@@ -1,9 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
 import { Broker, type Clock, type Output } from './broker.ts'
 import type { Config } from './config.ts'
 import { Flow } from './flow.ts'
+import { Historian, type Trouble } from './history/historian.ts'
+import { openArchive } from './history/open.ts'
 import { currentBoot } from './journal/boot.ts'
 import { FileJournal } from './journal/file.ts'
 import type { Journal } from './journal/journal.ts'
@@ -17,6 +20,9 @@ import { Retained } from './retained.ts'
 
 /** How often silent peers and old messages are looked for. */
 const tickMs = 2000
+
+/** How much of the journal may wait for an archive that does not take it, in tails. */
+const maxJournalTails = 4
 
 /** The journal is cut into this many files, so that what is retired goes in steps. */
 const filesPerTail = 4
@@ -43,19 +49,48 @@ export interface ServiceParts {
 /** Wires the broker together and starts it. */
 export async function startBroker(config: Config, { logger, wrap }: ServiceParts): Promise<BrokerService> {
   const unlock = lockFolder(config.data)
+  try {
+    return await start(config, { logger, ...(wrap && { wrap }) }, unlock)
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+async function start(
+  config: Config,
+  { logger, wrap }: ServiceParts,
+  unlock: () => void,
+): Promise<BrokerService> {
   const clock: Clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() }
   const keys = new KeyTable(config)
   const flow = new Flow(config)
   const retained = new Retained(config.history)
+  const archive = await openArchive(config.history.store, join(config.data, 'history'))
+  const historian =
+    archive &&
+    new Historian({
+      archive,
+      retained,
+      timer: startTimer,
+      onSealed: () => retireJournal(),
+      onTrouble: trouble => tell(logger, trouble),
+    })
+  const archivedThrough = (await historian?.load()) ?? 0
   const journal = new FileJournal({
     folder: join(config.data, 'journal'),
     fileBytes: config.tailBytes / filesPerTail,
     boot: currentBoot(),
     newEpoch: () => randomBytes(epochBytes).toString('hex'),
+    after: archivedThrough,
     currentKeys: () => keys.current(clock.nowMs()),
-    onRotated: () => {},
+    onRotated: last => {
+      historian?.seal(last)
+      retireJournal()
+    },
   })
   const { recovery } = journal
+  logger.info('recovered', { epoch: recovery.epoch, last: recovery.last, newEpoch: recovery.broken })
   for (const batch of recovery.batches) for (const message of batch.messages) retained.add(message)
   const listener = new ZeromqListener({ ...config, logger })
   const broker = new Broker(
@@ -73,6 +108,19 @@ export async function startBroker(config: Config, { logger, wrap }: ServiceParts
     },
     recovery,
   )
+
+  /** A file of the journal is needed until the tail has left it and its history is in the archive. */
+  const retireJournal = () => {
+    const sealed = historian?.sealedThrough ?? Number.POSITIVE_INFINITY
+    const isOverfull = journal.byteLength > maxJournalTails * config.tailBytes
+    // An archive that hangs must not fill the disk with journals: its history has a gap after a restart instead.
+    if (isOverfull && sealed < broker.tailFloor)
+      logger.limited('journal-overfull', { bytes: journal.byteLength })
+    journal.retire(isOverfull ? broker.tailFloor : Math.min(sealed, broker.tailFloor))
+  }
+  // What a past epoch has left in the journal is only history now.
+  historian?.seal(broker.tailFloor)
+
   const startedMs = clock.monotonicMs()
   const status = (): BrokerStatus => ({
     version: packageJson.version,
@@ -85,7 +133,7 @@ export async function startBroker(config: Config, { logger, wrap }: ServiceParts
     historyBytes: retained.size.bytes,
     tailBytes: broker.tailBytes,
     withheldReceipts: flow.withheld,
-    counters: { ...broker.counters, ...listener.counters },
+    counters: { ...broker.counters, ...listener.counters, archiveFailures: historian?.failures ?? 0 },
   })
   const requests = new Requests({
     broker,
@@ -101,17 +149,63 @@ export async function startBroker(config: Config, { logger, wrap }: ServiceParts
     flow.expire(clock.monotonicMs())
     retained.expire(clock.nowMs())
   }, tickMs)
+
+  let stopping: Promise<void> | undefined
+  const stop = async () => {
+    clearInterval(tick)
+    await listener.stop()
+    journal.close()
+    await historian?.close()
+    unlock()
+  }
   return {
     endpoints,
     status,
-    reload: () => [],
-    async stop() {
-      clearInterval(tick)
-      await listener.stop()
-      journal.close()
-      unlock()
+    reload(next) {
+      keys.bounds = next
+      flow.bounds = next
+      retained.bounds = next.history
+      broker.limits = { ...broker.limits, maxWithheldBytes: next.maxWithheldBytes }
+      return needRestart(config, next)
+    },
+    stop() {
+      stopping ??= stop()
+      return stopping
     },
   }
+}
+
+/** Settings that take effect while the broker runs. */
+const changeable: readonly string[] = [
+  'idempotencyMs',
+  'maxIdempotencyKeys',
+  'maxLagBytes',
+  'peerTimeoutMs',
+  'maxWithheldBytes',
+  'logLevel',
+] satisfies (keyof Config)[]
+
+function needRestart({ history, ...old }: Config, { history: nextHistory, ...next }: Config): string[] {
+  const before: Readonly<Record<string, unknown>> = old
+  const after: Readonly<Record<string, unknown>> = next
+  const differing = Object.keys(before).filter(
+    name => !changeable.includes(name) && !isDeepStrictEqual(before[name], after[name]),
+  )
+  return isDeepStrictEqual(history.store, nextHistory.store) ? differing : [...differing, 'history.store']
+}
+
+function startTimer(delayMs: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, delayMs)
+  return () => clearTimeout(timer)
+}
+
+function tell(logger: Logger, trouble: Trouble): void {
+  const { kind, ...rest } = trouble
+  const fields = Object.entries(rest).map(([name, value]) => [
+    name,
+    typeof value === 'number' ? value : String(value),
+  ])
+  logger.warn(`history-${kind}`, Object.fromEntries(fields))
 }
 
 /** 128 bits of SHA-256 over everything that a repeat must repeat. */

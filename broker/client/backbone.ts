@@ -24,7 +24,7 @@ export interface Start {
 }
 
 /** Why a subscription ended without being closed by its owner. */
-export type EndReason = 'slow' | 'shutdown'
+export type EndReason = 'slow' | 'shutdown' | 'failed'
 
 /** What a connection does with what it is subscribed to. Every call comes in the order of the log. */
 export interface Sink {
@@ -39,7 +39,10 @@ export interface Sink {
    * @returns false when the sink is full: it has taken these, and gets no more until `resume()`.
    */
   deliver(messages: readonly Message[]): boolean
-  /** The subscription has ended: nothing follows. `slow`: more than the bound was waiting. */
+  /**
+   * The subscription has ended: nothing follows. `slow`: more than the bound was waiting. `failed`: the sink has
+   * thrown.
+   */
   end(reason: EndReason): void
 }
 

@@ -103,8 +103,14 @@ export class Chain {
     try {
       while (this.#isRepairWanted && this.position) {
         this.#isRepairWanted = false
+        const { epoch } = this.position
         const page = await this.#options.replay(this.position)
-        if (page.gap || page.through.epoch !== this.position.epoch) this.#jump(page.through)
+        if (this.position.epoch !== epoch) {
+          // A hello came first: what was asked about the old epoch must not lead back to it.
+          this.#isRepairWanted = true
+          continue
+        }
+        if (page.gap || page.through.epoch !== epoch) this.#jump(page.through)
         for (const batch of page.batches) this.#apply(batch)
         this.#isRepairWanted ||= page.more
       }

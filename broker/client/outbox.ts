@@ -1,6 +1,5 @@
 import {
   BatchWriter,
-  maxBatchBytes,
   noEpoch,
   PosternError,
   type Publication,
@@ -45,7 +44,8 @@ export class Outbox {
   ): Promise<Receipt> {
     await this.#link.ready()
     const bytes = recordSize(publication)
-    if (this.#pendingBytes + bytes > Math.max(maxPendingBytes, 2 * maxBatchBytes)) {
+    // One alone is always taken: a broker may be set to a largest payload beyond this bound.
+    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > maxPendingBytes) {
       throw new PosternError('BACKLOG_FULL', undefined, {
         limit: maxPendingBytes,
         setting: 'maxPendingBytes',

@@ -43,7 +43,7 @@ const defaultTailBytes = 4 * 1024 * 1024
 export interface RelayOptions {
   /** The broker's requests socket. Default `tcp://127.0.0.1:5001`. */
   readonly broker?: string
-  /** What may wait for a subscriber that does not read. Default 1 MiB. */
+  /** What may wait for a subscriber that does not read. Default 4 MiB. */
   readonly maxBufferedBytes?: number
   /** How much of the newest log is kept in this process. Default 4 MiB. */
   readonly tailBytes?: number
@@ -81,7 +81,7 @@ export class Relay implements Backbone {
       onForeignEpoch: () => this.#link.greet(),
     })
     this.#subscriptions = new Subscriptions({
-      maxBufferedBytes: options.maxBufferedBytes ?? 1024 * 1024,
+      maxBufferedBytes: options.maxBufferedBytes ?? defaultTailBytes,
       tail: () => this.#chain.tail,
       replay: (selection, start) => this.#replayTopics(selection, start),
     })

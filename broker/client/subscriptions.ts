@@ -79,8 +79,9 @@ class Member implements Subscription {
   readonly #options: SubscriptionsOptions
   #feed: Feed<Member> | undefined
   #leave: () => void = () => {}
-  /** Undefined until the subscription has begun; while it is live, the chain's position counts. */
+  /** Undefined until it is known where to begin; while it is live, the chain's position counts. */
   #position: Position | undefined
+  #hasBegun = false
   #isLive = false
   #isFull = false
   #isReading = false
@@ -108,8 +109,8 @@ class Member implements Subscription {
     this.#leave = leave
     const tail = this.#options.tail()
     const since = this.#start.since === undefined ? undefined : parseId(this.#start.since)
-    if (tail && since && tail.reachesBack(since)) this.#begin(since)
-    else if (tail && this.#start.since === undefined && !this.#start.history) this.#begin(tail.position)
+    if (tail && since && tail.reachesBack(since)) this.#position = since
+    else if (tail && this.#start.since === undefined && !this.#start.history) this.#position = tail.position
     this.resumeReading()
   }
 
@@ -125,7 +126,7 @@ class Member implements Subscription {
     const seen = this.#position?.offset ?? 0
     const fresh =
       messages[0] && messages[0].offset <= seen ? messages.filter(({ offset }) => offset > seen) : messages
-    if (fresh.length === 0 || this.#sink.deliver(fresh)) return
+    if (fresh.length === 0 || this.#hand(fresh)) return
     this.#isFull = true
     this.#isLive = false
     this.#behindBytes = 0
@@ -147,16 +148,10 @@ class Member implements Subscription {
   resumeReading(): void {
     if (this.#isReading || this.#isLive || this.#isFull || this.#isClosed) return
     this.#isReading = true
-    this.#read().then(
-      () => {
-        this.#isReading = false
-      },
-      (error: unknown) => {
-        this.#isReading = false
-        if (!(error instanceof PosternError)) throw error
-        // The broker is away: the subscription goes on at `wake()`.
-      },
-    )
+    this.#read().catch((error: unknown) => {
+      // While the broker is away the subscription waits for `wake()`; anything else would end the same way again.
+      if (!(error instanceof PosternError)) this.end('failed')
+    })
   }
 
   close(): void {
@@ -172,16 +167,36 @@ class Member implements Subscription {
     this.#sink.end(reason)
   }
 
+  /** Hands over what the chain brings; a sink that throws ends itself, and not the chain for all others. */
+  #hand(messages: readonly Message[]): boolean {
+    try {
+      return this.#sink.deliver(messages)
+    } catch {
+      this.end('failed')
+      return true
+    }
+  }
+
   #begin(position: Position): void {
     this.#position = position
+    if (this.#hasBegun) return
+    this.#hasBegun = true
     this.#sink.start(position)
   }
 
   async #read(): Promise<void> {
-    while (!this.#isLive && !this.#isFull && !this.#isClosed) {
-      const tail = this.#options.tail()
-      if (this.#position && tail?.reachesBack(this.#position)) this.#readTail(tail, this.#position.offset)
-      else if (!(await this.#readPast())) return
+    try {
+      // Whoever subscribes has the subscription in hand before its sink is called for the first time.
+      await undefined
+      if (this.#position && !this.#isClosed) this.#begin(this.#position)
+      while (!this.#isLive && !this.#isFull && !this.#isClosed) {
+        const tail = this.#options.tail()
+        if (this.#position && tail?.reachesBack(this.#position)) this.#readTail(tail, this.#position.offset)
+        else if (!(await this.#readPast())) return
+      }
+    } finally {
+      // Not a moment later: a sink that drains before the next microtask would find us reading, and never be served.
+      this.#isReading = false
     }
   }
 
@@ -217,7 +232,8 @@ class Member implements Subscription {
     const page = await this.#options.replay(this.#feed.selection, start)
     if (this.#isClosed) return false
     if (!since) this.#begin(page.from)
-    if (page.gap) this.#sink.gap(page.from)
+    if (page.gap && !this.#isClosed) this.#sink.gap(page.from)
+    if (this.#isClosed) return false
     this.#position = page.through
     let weight = 0
     for (const message of page.messages) weight += message.weight

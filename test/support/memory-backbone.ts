@@ -1,0 +1,332 @@
+import { randomBytes } from 'node:crypto'
+import type {
+  Backbone,
+  BackboneState,
+  EndReason,
+  PublishOptions,
+  Receipt,
+  Sink,
+  Snapshot,
+  Start,
+  Subscription,
+} from '#client'
+import {
+  type BrokerStatus,
+  formatId,
+  isSystemTopic,
+  Message,
+  type Position,
+  PosternError,
+  type Publication,
+  parseId,
+  probeTopic,
+  type Selection,
+  selector,
+} from '#protocol'
+
+export interface MemoryBackboneOptions {
+  /** Default: `chat`. */
+  readonly defaultTopic?: string
+  /** Default: 256 KiB. */
+  readonly maxPayloadBytes?: number
+  /** What a subscription may have waiting before it is ended as slow. Default: 1 MiB. */
+  readonly maxBufferedBytes?: number
+  /** The newest so many messages can be replayed. Default: 10,000. */
+  readonly maxRetainedMessages?: number
+  /** False begins with a log that was never reached. Default: true. */
+  readonly reached?: boolean
+  /** Default: the wall clock. */
+  readonly nowMs?: () => number
+}
+
+/** The contract of a backbone in its plainest form: the log is an array, and nothing can be lost on the way. */
+export class MemoryBackbone implements Backbone {
+  readonly epoch = randomBytes(6).toString('hex')
+  readonly #options: Required<MemoryBackboneOptions>
+  readonly #groups = new Map<string, Group>()
+  readonly #receipts = new Map<string, { readonly payload: Uint8Array; readonly receipt: Receipt }>()
+  #log: Message[] = []
+  #last = 0
+  /** Every message after this offset can be replayed. */
+  #floor = 0
+  #fresh: Message[] = []
+  #state: BackboneState
+  #reached: boolean
+  #closed = false
+
+  constructor(options: MemoryBackboneOptions = {}) {
+    this.#options = {
+      defaultTopic: 'chat',
+      maxPayloadBytes: 256 * 1024,
+      maxBufferedBytes: 1024 * 1024,
+      maxRetainedMessages: 10_000,
+      reached: true,
+      nowMs: Date.now,
+      ...options,
+    }
+    this.#reached = this.#options.reached
+    this.#state = this.#reached ? 'up' : 'away'
+  }
+
+  get state(): BackboneState {
+    return this.#state
+  }
+
+  get defaultTopic(): string | undefined {
+    return this.#reached ? this.#options.defaultTopic : undefined
+  }
+
+  get maxPayloadBytes(): number | undefined {
+    return this.#reached ? this.#options.maxPayloadBytes : undefined
+  }
+
+  /** How many subscriptions are open. */
+  get subscriptions(): number {
+    return [...this.#groups.values()].reduce((count, group) => count + group.members.size, 0)
+  }
+
+  get position(): Position {
+    return { epoch: this.epoch, offset: this.#last }
+  }
+
+  /** From now on the log cannot be reached. */
+  goAway(): void {
+    this.#state = 'away'
+  }
+
+  /** The log can be reached again. */
+  comeBack(): void {
+    this.#state = 'up'
+    this.#reached = true
+    this.#deliver()
+    for (const group of this.#groups.values()) for (const member of group.members) this.#begin(member, group)
+  }
+
+  async ready(): Promise<void> {
+    this.#assertUp()
+  }
+
+  async publish(publication: Publication, options: PublishOptions = {}): Promise<Receipt> {
+    this.#assertUp()
+    const { maxPayloadBytes } = this.#options
+    const { topic } = publication
+    if (isSystemTopic(topic) && topic !== probeTopic) throw new PosternError('RESERVED_TOPIC')
+    if (publication.payload.length > maxPayloadBytes)
+      throw new PosternError('PAYLOAD_TOO_LARGE', undefined, {
+        limit: maxPayloadBytes,
+        setting: 'maxPayloadBytes',
+      })
+    const { idempotencyKey, identity = '' } = options
+    if (idempotencyKey === undefined) return this.#append(publication)
+    const key = JSON.stringify([identity, publication.topic, idempotencyKey])
+    const first = this.#receipts.get(key)
+    if (first && !equal(first.payload, publication.payload)) throw new PosternError('KEY_CONFLICT')
+    if (first) return first.receipt
+    const receipt = this.#append(publication)
+    this.#receipts.set(key, { payload: publication.payload.slice(), receipt })
+    return receipt
+  }
+
+  subscribe(selection: Selection, start: Start, sink: Sink): Subscription {
+    const key = JSON.stringify([selection.exact, [...selection.topics].sort()])
+    const group = this.#groups.get(key) ?? { selects: selector(selection), members: new Set() }
+    this.#groups.set(key, group)
+    const member = new MemorySubscription(this, sink, start, this.#options.maxBufferedBytes, () => {
+      group.members.delete(member)
+      if (group.members.size === 0) this.#groups.delete(key)
+    })
+    group.members.add(member)
+    queueMicrotask(() => {
+      this.#deliver()
+      this.#begin(member, group)
+    })
+    return member
+  }
+
+  async history(selection: Selection, count: number): Promise<Snapshot> {
+    this.#assertUp()
+    return { position: this.position, messages: this.#newest(selector(selection), count) }
+  }
+
+  async status(): Promise<BrokerStatus> {
+    this.#assertUp()
+    return {
+      version: 'memory',
+      epoch: this.epoch,
+      last: this.#last,
+      uptimeMs: 0,
+      peers: 1,
+      topics: new Set(this.#log.map(message => message.topic)).size,
+      historyMessages: this.#log.length,
+      historyBytes: this.#log.reduce((bytes, message) => bytes + message.weight, 0),
+      tailBytes: 0,
+      withheldReceipts: 0,
+      counters: {},
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#state = 'away'
+    for (const group of [...this.#groups.values()])
+      for (const member of [...group.members]) member.end('shutdown')
+  }
+
+  #assertUp(): void {
+    if (this.#state !== 'up') throw new PosternError('BROKER_UNAVAILABLE')
+  }
+
+  #append({ topic, type, binary, payload }: Publication): Receipt {
+    const place = { epoch: this.epoch, offset: ++this.#last, timeMs: this.#options.nowMs() }
+    const message = new Message(place, { topic, type, binary }, payload.slice(), 0, payload.length)
+    this.#log.push(message)
+    const oldest = this.#log.length > this.#options.maxRetainedMessages ? this.#log.shift() : undefined
+    if (oldest) this.#floor = oldest.offset
+    this.#fresh.push(message)
+    // Whatever is published within one turn is delivered at once.
+    if (this.#fresh.length === 1) queueMicrotask(() => this.#deliver())
+    return { id: message.id }
+  }
+
+  #deliver(): void {
+    const fresh = this.#fresh
+    this.#fresh = []
+    for (const group of [...this.#groups.values()]) {
+      const selected = fresh.filter(message => group.selects(message.topic))
+      if (selected.length === 0) continue
+      for (const member of [...group.members]) if (member.begun) member.take(selected)
+    }
+  }
+
+  #begin(member: MemorySubscription, group: Group): void {
+    if (this.#state !== 'up' || member.begun || member.ended) return
+    const { since, history = 0 } = member.wanted
+    if (since !== undefined) {
+      const seen = parseId(since)
+      const found = seen?.epoch === this.epoch && seen.offset >= this.#floor && seen.offset <= this.#last
+      const from = found ? seen : { epoch: this.epoch, offset: this.#floor }
+      const missed = this.#log.filter(message => message.offset > from.offset && group.selects(message.topic))
+      member.begin(from, !found, missed)
+    } else {
+      const newest = this.#newest(group.selects, history)
+      const offset = newest[0] ? newest[0].offset - 1 : this.#last
+      member.begin({ epoch: this.epoch, offset }, false, newest)
+    }
+  }
+
+  #newest(selects: (topic: string) => boolean, count: number): Message[] {
+    const selected = this.#log.filter(message => !isSystemTopic(message.topic) && selects(message.topic))
+    return selected.slice(Math.max(0, selected.length - count))
+  }
+}
+
+/** The subscriptions that select the same, and so share each list of messages. */
+interface Group {
+  readonly selects: (topic: string) => boolean
+  readonly members: Set<MemorySubscription>
+}
+
+class MemorySubscription implements Subscription {
+  readonly wanted: Start
+  readonly #backbone: MemoryBackbone
+  readonly #sink: Sink
+  readonly #maxBufferedBytes: number
+  readonly #leave: () => void
+  #waiting: Message[] = []
+  #waitingBytes = 0
+  #delivered: Position | undefined
+  #full = false
+  ended = false
+
+  constructor(
+    backbone: MemoryBackbone,
+    sink: Sink,
+    wanted: Start,
+    maxBufferedBytes: number,
+    leave: () => void,
+  ) {
+    this.#backbone = backbone
+    this.#sink = sink
+    this.wanted = wanted
+    this.#maxBufferedBytes = maxBufferedBytes
+    this.#leave = leave
+  }
+
+  get begun(): boolean {
+    return this.#delivered !== undefined
+  }
+
+  get caughtUp(): boolean {
+    return this.begun && !this.ended && this.#waiting.length === 0
+  }
+
+  get position(): Position | undefined {
+    return this.caughtUp ? this.#backbone.position : this.#delivered
+  }
+
+  begin(from: Position, gap: boolean, missed: readonly Message[]): void {
+    this.#delivered = from
+    this.#guard(() => this.#sink.start(from))
+    if (gap) this.#guard(() => this.#sink.gap(from))
+    if (missed.length > 0) this.take(missed)
+  }
+
+  take(messages: readonly Message[]): void {
+    if (this.ended) return
+    if (!this.#full) {
+      this.#hand(messages)
+      return
+    }
+    this.#waiting.push(...messages)
+    for (const message of messages) this.#waitingBytes += message.weight
+    if (this.#waitingBytes > this.#maxBufferedBytes) this.end('slow')
+  }
+
+  resume(): void {
+    this.#full = false
+    const waiting = this.#waiting
+    this.#waiting = []
+    this.#waitingBytes = 0
+    if (waiting.length > 0 && !this.ended) this.#hand(waiting)
+  }
+
+  close(): void {
+    this.ended = true
+    this.#waiting = []
+    this.#leave()
+  }
+
+  end(reason: EndReason): void {
+    if (this.ended) return
+    this.close()
+    this.#sink.end(reason)
+  }
+
+  #hand(messages: readonly Message[]): void {
+    const last = messages.at(-1)
+    if (last) this.#delivered = { epoch: last.epoch, offset: last.offset }
+    this.#guard(() => {
+      this.#full = !this.#sink.deliver(messages)
+    })
+  }
+
+  /** A sink that throws harms nobody but itself. */
+  #guard(act: () => void): void {
+    if (this.ended) return
+    try {
+      act()
+    } catch {
+      this.end('failed')
+    }
+  }
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
+}
+
+/** The id of the newest message of a backbone. */
+export function newestId(backbone: MemoryBackbone): string {
+  return formatId(backbone.position)
+}
