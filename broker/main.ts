@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
 import { type Config, ConfigError, loadConfig } from './config.ts'
+import { ArchiveError } from './history/archive.ts'
 import { endpointAddress } from './listeners/dsn.ts'
 import { createLogger } from './logger.ts'
 import { type BrokerService, startBroker } from './service.ts'
@@ -103,6 +104,6 @@ function fail(line: string, code: number): never {
 }
 
 main().catch((error: unknown) => {
-  if (error instanceof ConfigError) fail(error.message, exit.wrongUse)
+  if (error instanceof ConfigError || error instanceof ArchiveError) fail(error.message, exit.wrongUse)
   fail(error instanceof Error ? error.message : String(error), exit.failed)
 })

@@ -91,6 +91,8 @@ async function start(
   })
   const { recovery } = journal
   logger.info('recovered', { epoch: recovery.epoch, last: recovery.last, newEpoch: recovery.broken })
+  const journaledAfter = recovery.batches[0] ? recovery.batches[0].first - 1 : recovery.last
+  if (journaledAfter > archivedThrough) retained.forgetThrough(journaledAfter)
   for (const batch of recovery.batches) for (const message of batch.messages) retained.add(message)
   const listener = new ZeromqListener({ ...config, logger })
   const broker = new Broker(

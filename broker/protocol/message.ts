@@ -58,7 +58,8 @@ export class Message implements Publication {
 
   /** Copies the payload out of its batch, so that keeping this message does not keep its neighbours. */
   detach(): void {
-    this.#bytes = this.#bytes.slice(this.#start, this.#end)
+    // Not `slice`: of a Node Buffer that is a view, and would keep the whole batch.
+    this.#bytes = new Uint8Array(this.payload)
     this.#end -= this.#start
     this.#start = 0
   }
