@@ -62,6 +62,22 @@ export function createLogger({
   }
 }
 
+/** A program's log on its standard output: readable on a terminal, JSON lines for whatever else reads it. */
+export function processLogger(program: string, level?: () => LogLevel): Logger {
+  return createLogger({
+    program,
+    write: line => process.stdout.write(line),
+    isTerminal: process.stdout.isTTY === true,
+    nowMs: Date.now,
+    ...(level && { level }),
+  })
+}
+
+/** What is worth knowing of something that was thrown. */
+export function describeError(error: unknown): LogFields {
+  return error instanceof Error ? { error: error.message, stack: error.stack } : { error: String(error) }
+}
+
 function json(time: string, program: string, level: LogLevel, event: string, fields: LogFields): string {
   return `${JSON.stringify({ time, level, program, event, ...fields })}\n`
 }
@@ -74,7 +90,14 @@ function readable(time: string, program: string, level: LogLevel, event: string,
   return `${time.slice(11, 23)} ${program} ${level === 'info' ? '' : `${level.toUpperCase()} `}${event}${text}\n`
 }
 
+// What JSON leaves as it is and a terminal may act on: DEL, the C1 controls, line separators, turns of direction.
+const unseen = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+}
+
 // A field may hold what a peer has sent: escaped, it cannot start a line of its own or move the cursor.
 function quote(value: string): string {
-  return /^[\w./:@*-]+$/.test(value) ? value : JSON.stringify(value)
+  return /^[\w./:@*-]+$/.test(value) ? value : JSON.stringify(value).replace(unseen, escapeCharacter)
 }

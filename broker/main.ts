@@ -1,9 +1,8 @@
 import { parseArgs } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
 import { type Config, ConfigError, loadConfig } from './config.ts'
-import { ArchiveError } from './history/archive.ts'
 import { endpointAddress } from './listeners/dsn.ts'
-import { createLogger } from './logger.ts'
+import { processLogger } from './logger.ts'
 import { type BrokerService, startBroker } from './service.ts'
 
 const help = `postern broker ${packageJson.version}
@@ -39,13 +38,7 @@ async function main(): Promise<void> {
 
 async function run(config: Config): Promise<void> {
   let { logLevel } = config
-  const logger = createLogger({
-    program: 'broker',
-    write: line => process.stdout.write(line),
-    isTerminal: process.stdout.isTTY === true,
-    nowMs: Date.now,
-    level: () => logLevel,
-  })
+  const logger = processLogger('broker', () => logLevel)
   const service = await startBroker(config, { logger })
   const { endpoints } = service
   const addresses = Object.entries(endpoints).map(([name, list]) => [
@@ -104,6 +97,6 @@ function fail(line: string, code: number): never {
 }
 
 main().catch((error: unknown) => {
-  if (error instanceof ConfigError || error instanceof ArchiveError) fail(error.message, exit.wrongUse)
+  if (error instanceof ConfigError) fail(error.message, exit.wrongUse)
   fail(error instanceof Error ? error.message : String(error), exit.failed)
 })

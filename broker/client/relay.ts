@@ -8,7 +8,7 @@ import {
   PosternError,
   type Publication,
   parseId,
-  type ReplayReply,
+  type ReplayRequest,
   type Selection,
 } from '../protocol/index.ts'
 import { defaultBroker, parseBrokerAddress, seenFrom } from './address.ts'
@@ -47,7 +47,7 @@ export interface RelayOptions {
   readonly maxBufferedBytes?: number
   /** How much of the newest log is kept in this process. Default 4 MiB. */
   readonly tailBytes?: number
-  /** How many messages were missed on the stream and fetched again; called after each repair. */
+  /** Called when messages were missed on the stream and fetched again, with their number. */
   readonly onRepaired?: (messages: number) => void
 }
 
@@ -189,41 +189,29 @@ export class Relay implements Backbone {
   }
 
   async #replayLog(since: Position, onRepaired: RelayOptions['onRepaired']): Promise<LogPage> {
-    const { head, batches } = await this.#replay({ topics: null, exact: false, since: formatId(since) })
-    const decoded = batches.map(decoded => decoded.batch)
-    onRepaired?.(decoded.reduce((sum, batch) => sum + batch.messages.length, 0))
-    return { gap: head.gap, through: head.through, more: head.more, batches: decoded }
+    const page = await this.#replay({ topics: null, exact: false, since: formatId(since) })
+    const messages = page.batches.reduce((sum, batch) => sum + batch.messages.length, 0)
+    if (messages > 0) onRepaired?.(messages)
+    return page
   }
 
   async #replayTopics({ topics, exact }: Selection, { since, history }: Start): Promise<PastPage> {
-    const { head, batches } = await this.#replay({
-      topics,
-      exact,
-      ...(since === undefined ? {} : { since }),
-      ...(since !== undefined || history === undefined ? {} : { last: history }),
-    })
-    return { ...head, messages: batches.flatMap(({ batch }) => batch.messages) }
+    const start = since === undefined ? { last: history ?? 0 } : { since }
+    const { batches, ...page } = await this.#replay({ topics, exact, ...start })
+    return { ...page, messages: batches.flatMap(batch => batch.messages) }
   }
 
-  async #replay(query: {
-    topics: readonly string[] | null
-    exact: boolean
-    since?: string
-    last?: number
-  }): Promise<{
-    head: Omit<ReplayReply, 'from' | 'through'> & { from: Position; through: Position }
-    batches: { batch: Batch }[]
-  }> {
+  async #replay(query: Omit<ReplayRequest, 'op' | 'seq'>): Promise<ReplayedPage> {
     const { head, batches } = await this.#link.request({ op: 'replay', ...query }, replayTimeoutMs)
-    const from = head.op === 'replay' ? parseId(head.from) : undefined
-    const through = head.op === 'replay' ? parseId(head.through) : undefined
-    if (head.op !== 'replay' || !from || !through) throw new PosternError('INTERNAL')
-    return {
-      head: { ...head, from, through },
-      batches: batches.flatMap(bytes => {
-        const batch = decodeBatch(bytes)
-        return batch ? [{ batch }] : []
-      }),
-    }
+    if (head.op !== 'replay') throw new PosternError('INTERNAL')
+    const from = parseId(head.from)
+    const through = parseId(head.through)
+    if (!from || !through) throw new PosternError('INTERNAL')
+    const { gap, more } = head
+    return { gap, more, from, through, batches: batches.flatMap(bytes => decodeBatch(bytes) ?? []) }
   }
+}
+
+interface ReplayedPage extends LogPage {
+  readonly from: Position
 }

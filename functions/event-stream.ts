@@ -1,0 +1,91 @@
+import type { Backbone, EndReason, Sink, Start, Subscription } from '#client'
+import type { Message, Position, Selection } from '#protocol'
+import { comment, type EventEncoder, encodeGap, encodePlace, encodeRetry } from './event-encoding.ts'
+import type { OpenStream, OpenStreams } from './open-streams.ts'
+import type { Outlet, OutletOwner } from './outlet.ts'
+
+export interface EventStreamOptions {
+  readonly backbone: Backbone
+  readonly streams: OpenStreams
+  readonly encoder: EventEncoder
+  /** How long the peer waits before it connects again. */
+  readonly retryMs: number
+  readonly random: () => number
+}
+
+/** One subscriber on Server-Sent Events: what comes from the log on one side, a connection on the other. */
+export class EventStream implements Sink, OutletOwner, OpenStream {
+  readonly #options: EventStreamOptions
+  readonly #outlet: Outlet
+  #subscription: Subscription | undefined
+  #full = false
+  #ended = false
+
+  constructor(outlet: Outlet, options: EventStreamOptions) {
+    this.#outlet = outlet
+    this.#options = options
+    options.streams.add(this)
+    outlet.write(encodeRetry(options.retryMs))
+  }
+
+  subscribe(selection: Selection, start: Start): void {
+    if (this.#ended) return
+    this.#subscription = this.#options.backbone.subscribe(selection, start, this)
+    // It may have ended while it began.
+    if (this.#ended) this.#subscription.close()
+  }
+
+  start(position: Position): void {
+    this.#write(encodePlace(position))
+  }
+
+  gap(position: Position): void {
+    this.#write(encodeGap(position))
+  }
+
+  deliver(messages: readonly Message[]): boolean {
+    this.#write(this.#options.encoder.encode(messages))
+    return !this.#full
+  }
+
+  end(reason: EndReason): void {
+    if (reason === 'shutdown') this.shutDown()
+    else this.#end()
+  }
+
+  beat(): void {
+    // What is waiting already shows that the stream is alive, and a peer that does not read must cost nothing.
+    if (this.#full) return
+    const position = this.#subscription?.caughtUp ? this.#subscription.position : undefined
+    this.#write(position ? encodePlace(position) : comment)
+  }
+
+  /** Asks the peer to come again after a while that differs from peer to peer: all at once would be a stampede. */
+  shutDown(): void {
+    const { retryMs, random } = this.#options
+    this.#write(encodeRetry(retryMs * (1 + 2 * random())))
+    this.#end()
+  }
+
+  drained(): void {
+    if (!this.#full) return
+    this.#full = false
+    this.#subscription?.resume()
+  }
+
+  gone(): void {
+    this.#ended = true
+    this.#options.streams.remove(this)
+    this.#subscription?.close()
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (!this.#ended && !this.#outlet.write(bytes)) this.#full = true
+  }
+
+  #end(): void {
+    if (this.#ended) return
+    this.gone()
+    this.#outlet.end()
+  }
+}

@@ -1,0 +1,61 @@
+/** A stream to a peer that stays open. */
+export interface OpenStream {
+  /** Time to tell the peer that the stream is alive, and how far it has come. */
+  beat(): void
+  /** Ends the stream because this process stops. */
+  shutDown(): void
+}
+
+/** The process wakes for heartbeats at most this often, however many streams there are. */
+const turnMs = 500
+
+/**
+ * The open streams of this process. Each has its heartbeat once in `heartbeatMs`, spread over that time, so that
+ * ten thousand connections do not all wake at once. One timer for all, and none when there are no streams.
+ */
+export class OpenStreams {
+  readonly #slots: readonly Set<OpenStream>[]
+  readonly #slotOf = new Map<OpenStream, Set<OpenStream>>()
+  readonly #slotMs: number
+  readonly #random: () => number
+  #timer: NodeJS.Timeout | undefined
+  #turn = 0
+
+  constructor(heartbeatMs: number, random: () => number) {
+    const slots = Math.max(1, Math.floor(heartbeatMs / turnMs))
+    this.#slots = Array.from({ length: slots }, () => new Set<OpenStream>())
+    this.#slotMs = heartbeatMs / slots
+    this.#random = random
+  }
+
+  get size(): number {
+    return this.#slotOf.size
+  }
+
+  add(stream: OpenStream): void {
+    const slot = this.#slots[Math.floor(this.#random() * this.#slots.length)]
+    if (!slot || this.#slotOf.has(stream)) return
+    slot.add(stream)
+    this.#slotOf.set(stream, slot)
+    this.#timer ??= setInterval(() => this.#beatNext(), this.#slotMs)
+  }
+
+  /** May be called twice. */
+  remove(stream: OpenStream): void {
+    this.#slotOf.get(stream)?.delete(stream)
+    this.#slotOf.delete(stream)
+    if (this.#slotOf.size > 0) return
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** Ends all of them. */
+  shutDown(): void {
+    for (const stream of [...this.#slotOf.keys()]) stream.shutDown()
+  }
+
+  #beatNext(): void {
+    this.#turn = (this.#turn + 1) % this.#slots.length
+    for (const stream of this.#slots[this.#turn] ?? []) stream.beat()
+  }
+}

@@ -1,0 +1,68 @@
+import * as v from 'valibot'
+import { defaultBroker, parseBrokerAddress } from '#client'
+
+/** A setting is wrong: the message names it, its value and what is allowed, and is all that the operator needs. */
+export class SettingError extends Error {
+  override readonly name = 'SettingError'
+}
+
+const text = (pattern: RegExp, rule: string) => v.pipe(v.string(), v.regex(pattern, rule))
+
+const wholeNumber = (from: number, to: number) => {
+  const rule = `allowed is a whole number from ${from} to ${to}`
+  return v.pipe(
+    v.string(),
+    v.regex(/^[0-9]{1,12}$/, rule),
+    v.transform(Number),
+    v.minValue(from, rule),
+    v.maxValue(to, rule),
+  )
+}
+
+function isBrokerAddress(text: string): boolean {
+  try {
+    parseBrokerAddress(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const schema = v.object({
+  /** The broker's requests socket. */
+  POSTERN_BROKER: v.optional(
+    v.pipe(v.string(), v.check(isBrokerAddress, 'allowed is tcp://host:port')),
+    defaultBroker,
+  ),
+  /** The HTTP port; 0 takes any free one. */
+  PORT: v.optional(wholeNumber(0, 65_535), '3000'),
+  /** The HTTP address. Where listhen does not like a name it binds localhost instead, so that is refused here. */
+  HOST: v.optional(
+    text(/^(?!-)[\d.:A-Za-z-]{1,63}(?<!-)$/, 'allowed is a host name or an address, at most 63 characters'),
+    '127.0.0.1',
+  ),
+  /** What may wait for one connection before it counts as slow, in bytes. */
+  POSTERN_MAX_BUFFERED_BYTES: v.optional(wholeNumber(1024, 2 ** 30), '4194304'),
+  POSTERN_HEARTBEAT_MS: v.optional(wholeNumber(500, 600_000), '15000'),
+  /** How long a subscriber that lost its stream waits before it connects again. */
+  POSTERN_RETRY_MS: v.optional(wholeNumber(0, 600_000), '1000'),
+})
+
+/** What an operator sets for functions, checked. */
+export type Settings = v.InferOutput<typeof schema>
+
+/**
+ * Reads the settings from the environment. One that is empty counts as not set.
+ *
+ * @throws SettingError for the first that is wrong.
+ */
+export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {
+  const set = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  )
+  const result = v.safeParse(schema, set)
+  if (result.success) return result.output
+  const [issue] = result.issues
+  const name = v.getDotPath(issue) ?? ''
+  throw new SettingError(`${name} is ${JSON.stringify(set[name])}: ${issue.message}.`)
+}

@@ -1,0 +1,72 @@
+import type { H3 } from 'h3'
+import { toNodeHandler } from 'h3/node'
+import type { LogFields } from '../../broker/logger.ts'
+import { createApp } from '../../functions/app.ts'
+import { type Context, createContext } from '../../functions/context.ts'
+import { serve } from '../../functions/server.ts'
+import { MemoryBackbone, type MemoryBackboneOptions } from './memory-backbone.ts'
+
+/** Whatever answers HTTP: the two listeners of the project, and a host that knows nothing but `fetch`. */
+export const hostKinds = ['listhen', 'node', 'fetch'] as const
+export type TestHostKind = (typeof hostKinds)[number]
+
+/** The hosts with a socket. */
+export const socketHostKinds = ['listhen', 'node'] as const
+
+export interface TestHost {
+  /** Empty for the host without a socket. */
+  readonly url: string
+  fetch(path: string, init?: RequestInit): Promise<Response>
+  close(): Promise<void>
+}
+
+export async function startHost(
+  kind: TestHostKind,
+  context: Context,
+  app: H3 = createApp(context),
+): Promise<TestHost> {
+  if (kind === 'fetch') {
+    return {
+      url: '',
+      fetch: async (path, init) => app.fetch(new Request(`http://functions.test${path}`, init)),
+      close: async () => {
+        context.streams.shutDown()
+        await context.backbone.close()
+      },
+    }
+  }
+  const handler = toNodeHandler(app)
+  const { url, close } = await serve({ host: kind, hostname: '127.0.0.1', port: 0, context, handler })
+  return { url, fetch: (path, init) => fetch(`${url}${path}`, init), close }
+}
+
+export interface TestContext extends Context {
+  readonly backbone: MemoryBackbone
+  /** What was logged, oldest first. */
+  readonly logged: { readonly level: string; readonly event: string; readonly fields: LogFields }[]
+}
+
+export interface TestContextOptions extends MemoryBackboneOptions {
+  readonly heartbeatMs?: number
+  readonly retryMs?: number
+}
+
+/** A context over a log in memory. */
+export function testContext({
+  heartbeatMs = 15_000,
+  retryMs = 1000,
+  ...options
+}: TestContextOptions = {}): TestContext {
+  const backbone = new MemoryBackbone(options)
+  const logged: TestContext['logged'] = []
+  const context = createContext({
+    backbone,
+    log: {
+      info: (event, fields = {}) => logged.push({ level: 'info', event, fields }),
+      error: (event, fields = {}) => logged.push({ level: 'error', event, fields }),
+    },
+    settings: { POSTERN_HEARTBEAT_MS: heartbeatMs, POSTERN_RETRY_MS: retryMs },
+    random: () => 0.5,
+  })
+  return { ...context, backbone, logged }
+}

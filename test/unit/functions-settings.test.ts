@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest'
+import { readSettings, SettingError } from '../../functions/settings.ts'
+
+describe('the settings of functions', () => {
+  it('have defaults, also for what is empty', () => {
+    const defaults = {
+      POSTERN_BROKER: 'tcp://127.0.0.1:5001',
+      PORT: 3000,
+      HOST: '127.0.0.1',
+      POSTERN_MAX_BUFFERED_BYTES: 4 * 1024 * 1024,
+      POSTERN_HEARTBEAT_MS: 15_000,
+      POSTERN_RETRY_MS: 1000,
+    }
+    expect(readSettings({})).toEqual(defaults)
+    expect(readSettings({ PORT: '', HOST: '', PATH: '/bin' })).toEqual(defaults)
+  })
+
+  it('are read from the environment', () => {
+    expect(
+      readSettings({ PORT: '0', HOST: '::1', POSTERN_BROKER: 'tcp://broker.example:5001' }),
+    ).toMatchObject({
+      PORT: 0,
+      HOST: '::1',
+      POSTERN_BROKER: 'tcp://broker.example:5001',
+    })
+  })
+
+  it.each([
+    ['PORT', '65536', 'a whole number from 0 to 65535'],
+    ['PORT', '-1', 'a whole number'],
+    ['PORT', '80 ', 'a whole number'],
+    ['PORT', '3000.5', 'a whole number'],
+    ['HOST', 'not a host', 'a host name'],
+    ['HOST', '-x', 'a host name'],
+    ['POSTERN_BROKER', 'localhost:5001', 'tcp://host:port'],
+    ['POSTERN_BROKER', 'tcp://h:0', 'tcp://host:port'],
+    ['POSTERN_MAX_BUFFERED_BYTES', '1k', 'a whole number'],
+    ['POSTERN_HEARTBEAT_MS', '10', 'from 500 to 600000'],
+    ['POSTERN_RETRY_MS', 'soon', 'a whole number'],
+  ])('%s cannot be %j, and one line says so', (name, value, allowed) => {
+    const read = () => readSettings({ [name]: value })
+    expect(read).toThrow(SettingError)
+    expect(read).toThrow(`${name} is ${JSON.stringify(value)}: allowed is `)
+    expect(read).toThrow(allowed)
+    expect(read).not.toThrow('\n')
+  })
+})
