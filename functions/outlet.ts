@@ -1,5 +1,7 @@
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { type H3Event, HTTPResponse } from 'h3'
+import { canTakeSocket, takeSocket } from './raw-socket.ts'
 
 /** The way out to one peer that keeps its connection open. */
 export interface Outlet {
@@ -27,8 +29,8 @@ const flushMs = 1000
 const maxWaitingBytes = 64 * 1024
 
 /**
- * Answers with a stream. On a Node host its bytes go to the response itself, which costs two thirds of what a web
- * stream does; elsewhere they go through one.
+ * Answers with a stream. On a Node host its bytes go to the socket, or where that cannot be had to the response: in
+ * processor time half and two thirds of what a web stream costs. Elsewhere they go through one.
  */
 export function streamAnswer(
   event: H3Event,
@@ -36,8 +38,14 @@ export function streamAnswer(
   connect: Connect,
 ): HTTPResponse {
   if (event.req.method === 'HEAD') return new HTTPResponse(null, { headers })
-  if (!event.runtime?.node?.res) return new HTTPResponse(webBody(connect), { headers })
-  const body: NodeBody = { pipe: res => pipeTo(res, connect) }
+  const res = event.runtime?.node?.res
+  if (!res) return new HTTPResponse(webBody(connect), { headers })
+  const isBare = canTakeSocket(res)
+  // Without its length and without chunks, a body ends with its connection.
+  if (isBare) res.removeHeader('transfer-encoding')
+  const body: NodeBody = {
+    pipe: response => pipeTo((isBare && takeSocket(response)) || response, connect),
+  }
   // h3 hands Node's response to any body that has `pipe`, after it has written the head; its types do not tell.
   return new HTTPResponse(body as unknown as BodyInit, { headers })
 }
@@ -46,23 +54,26 @@ interface NodeBody {
   pipe(res: ServerResponse): void
 }
 
-function pipeTo(res: ServerResponse, connect: Connect): void {
+/** What a socket and a response have in common. */
+type NodeOutlet = Socket | ServerResponse
+
+function pipeTo(out: NodeOutlet, connect: Connect): void {
   let flushed: NodeJS.Timeout | undefined
   const owner = connect({
-    write: bytes => res.write(bytes),
+    write: bytes => out.write(bytes),
     end() {
-      res.end()
-      flushed = setTimeout(() => res.destroy(), flushMs)
+      out.end()
+      flushed = setTimeout(() => out.destroy(), flushMs)
     },
   })
-  res.on('drain', () => owner.drained())
+  out.on('drain', () => owner.drained())
   // Writing to a peer that has just gone is an error like any other; `close` follows it and says all there is to say.
-  res.on('error', () => {})
-  res.on('close', () => {
+  out.on('error', () => {})
+  out.on('close', () => {
     clearTimeout(flushed)
     owner.gone()
   })
-  res.flushHeaders()
+  if ('flushHeaders' in out) out.flushHeaders()
 }
 
 function webBody(connect: Connect): ReadableStream<Uint8Array> {
