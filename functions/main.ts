@@ -1,15 +1,19 @@
+import cluster from 'node:cluster'
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { processLogger } from '#logger'
 import { createBackbone, createContext } from './context.ts'
-import { type HostKind, type RunningServer, serve } from './server.ts'
+import { type HostKind, serve } from './server.ts'
 import { readSettings, SettingError } from './settings.ts'
+import { Workers } from './workers.ts'
 
-const help = `Usage: node functions/main.ts [--host listhen|node]
+const help = `Usage: node functions/main.ts [--host listhen|node] [--workers N|auto]
 
 Serves HTTP and Server-Sent Events for a broker.
 
   --host listhen   the local listener (default)
   --host node      Node's own HTTP server, for production
+  --workers N      processes that share the port; auto is one for each processor (1)
   --help           this text
 
 Environment (default):
@@ -24,36 +28,63 @@ Environment (default):
 const log = processLogger('functions')
 
 async function start(): Promise<void> {
-  const host = readArguments()
-  if (!host) return
+  const wanted = readArguments()
+  if (!wanted) return
   const settings = readSettings(process.env)
+  if (wanted.workers > 1 && cluster.isPrimary) return startWorkers(wanted.workers)
   const context = createContext({ backbone: createBackbone(settings, log), log, settings })
-  const server = await serve({ host, hostname: settings.HOST, port: settings.PORT, context })
-  log.info('listening', { url: server.url, host, broker: settings.POSTERN_BROKER })
-  stopWhenAsked(server)
+  const server = await serve({ host: wanted.host, hostname: settings.HOST, port: settings.PORT, context })
+  log.info('listening', { url: server.url, host: wanted.host, broker: settings.POSTERN_BROKER })
+  stopWhenAsked(() => server.close())
   process.send?.({ event: 'listening', url: server.url })
 }
 
-function readArguments(): HostKind | undefined {
-  const { values } = parseArgs({ options: { host: { type: 'string' }, help: { type: 'boolean' } } })
+function startWorkers(count: number): void {
+  const workers = new Workers({
+    count,
+    logger: log,
+    onServing(url) {
+      log.info('serving', { url, workers: count })
+      process.send?.({ event: 'listening', url })
+    },
+    onFailed() {
+      workers.stop().then(() => process.exit(1))
+    },
+  })
+  stopWhenAsked(() => workers.stop())
+}
+
+interface Wanted {
+  readonly host: HostKind
+  readonly workers: number
+}
+
+function readArguments(): Wanted | undefined {
+  const { values } = parseArgs({
+    options: { host: { type: 'string' }, workers: { type: 'string' }, help: { type: 'boolean' } },
+  })
   if (values.help) {
     process.stdout.write(help)
     return undefined
   }
-  const host = values.host ?? 'listhen'
+  const { host = 'listhen', workers = '1' } = values
   if (host !== 'listhen' && host !== 'node')
     throw new SettingError(`--host is ${JSON.stringify(host)}: allowed is listhen or node.`)
-  return host
+  if (workers !== 'auto' && !/^[1-9][0-9]{0,2}$/.test(workers))
+    throw new SettingError(
+      `--workers is ${JSON.stringify(workers)}: allowed is a number from 1 to 999, or auto.`,
+    )
+  return { host, workers: workers === 'auto' ? availableParallelism() : Number(workers) }
 }
 
-function stopWhenAsked(server: RunningServer): void {
+function stopWhenAsked(close: () => Promise<void>): void {
   let stopping = false
   const stop = async (reason: string) => {
     // A terminal's Ctrl-C reaches this process and the one that started it, which then asks once more.
     if (stopping) return
     stopping = true
     log.info('stopping', { reason })
-    await server.close()
+    await close()
     process.exit(0)
   }
   process.on('SIGTERM', () => stop('SIGTERM'))

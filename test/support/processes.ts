@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -70,7 +70,7 @@ export interface BrokerProcess {
   readonly requests: string
   readonly stream: string
   readonly data: string
-  program: Program
+  readonly program: Program
   /** Ends it with a signal, SIGTERM by default, and waits for the end. */
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>
   /** Starts it again at the same addresses, with the same data. */
@@ -80,7 +80,7 @@ export interface BrokerProcess {
 /** Starts a broker on free ports with a folder of its own. */
 export async function startBrokerProcess(env: Env = {}, file = 'broker/main.ts'): Promise<BrokerProcess> {
   const data = env['POSTERN_DATA'] ?? (await temporaryFolder())
-  const program = await startProgram(file, [], {
+  let program = await startProgram(file, [], {
     POSTERN_INGEST: 'zmq-bind://PULL@127.0.0.1:0',
     POSTERN_PLAIN: 'zmq-bind://PUB@127.0.0.1:0',
     POSTERN_REQUESTS: 'zmq-bind://ROUTER@127.0.0.1:0',
@@ -88,29 +88,34 @@ export async function startBrokerProcess(env: Env = {}, file = 'broker/main.ts')
     POSTERN_DATA: data,
     ...env,
   })
-  const address = (name: string) => String(program.told[name])
-  const bound = (type: string, name: string) => `zmq-bind://${type}@${address(name).slice('tcp://'.length)}`
-  const again: Env = {
+  const { ingest, plain, requests, stream } = Object.fromEntries(
+    Object.entries(program.told).map(([name, value]) => [name, String(value)]),
+  )
+  if (!ingest || !plain || !requests || !stream) throw new Error('the broker has not told its endpoints')
+  const bound = (type: string, address: string) => `zmq-bind://${type}@${address.slice('tcp://'.length)}`
+  const inPlace: Env = {
     ...env,
-    POSTERN_INGEST: bound('PULL', 'ingest'),
-    POSTERN_PLAIN: bound('PUB', 'plain'),
-    POSTERN_REQUESTS: bound('ROUTER', 'requests'),
-    POSTERN_STREAM: bound('PUB', 'stream'),
+    POSTERN_INGEST: bound('PULL', ingest),
+    POSTERN_PLAIN: bound('PUB', plain),
+    POSTERN_REQUESTS: bound('ROUTER', requests),
+    POSTERN_STREAM: bound('PUB', stream),
     POSTERN_DATA: data,
   }
   return {
-    ingest: address('ingest'),
-    plain: address('plain'),
-    requests: address('requests'),
-    stream: address('stream'),
+    ingest,
+    plain,
+    requests,
+    stream,
     data,
-    program,
+    get program() {
+      return program
+    },
     stop(signal = 'SIGTERM') {
-      this.program.kill(signal)
-      return this.program.ended
+      program.kill(signal)
+      return program.ended
     },
     async restart(more = {}) {
-      this.program = await startProgram(file, [], { ...again, ...more })
+      program = await startProgram(file, [], { ...inPlace, ...more })
     },
   }
 }
@@ -119,6 +124,8 @@ export async function startBrokerProcess(env: Env = {}, file = 'broker/main.ts')
 export interface FunctionsProcess {
   readonly url: string
   readonly program: Program
+  /** The processes that it has started. */
+  children(): Promise<number[]>
 }
 
 export async function startFunctionsProcess(
@@ -132,7 +139,15 @@ export async function startFunctionsProcess(
     HOST: '127.0.0.1',
     ...env,
   })
-  return { url: String(program.told['url']).replace(/\/$/, ''), program }
+  const { pid } = program.child
+  return {
+    url: String(program.told['url']).replace(/\/$/, ''),
+    program,
+    async children() {
+      const listed = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+      return listed.trim().split(' ').map(Number)
+    },
+  }
 }
 
 /** A folder that is removed after the test. */
