@@ -49,14 +49,16 @@ export class FeedTable<Member> {
     for (const feed of this.#feeds.values()) yield* feed.members
   }
 
-  /** The messages of a batch for each feed that gets any: each message once, in order. */
-  select(batch: Batch): Map<Feed<Member>, Message[]> {
+  /** The messages of some batches for each feed that gets any: each message once, in order. */
+  select(batches: readonly Batch[]): Map<Feed<Member>, Message[]> {
     const selected = new Map<Feed<Member>, Message[]>()
-    for (const message of batch.messages) {
-      for (const feed of this.#feedsOf(message.topic)) {
-        const messages = selected.get(feed)
-        if (messages) messages.push(message)
-        else selected.set(feed, [message])
+    for (const batch of batches) {
+      for (const message of batch.messages) {
+        for (const feed of this.#feedsOf(message.topic)) {
+          const messages = selected.get(feed)
+          if (messages) messages.push(message)
+          else selected.set(feed, [message])
+        }
       }
     }
     return selected

@@ -64,6 +64,7 @@ export class Relay implements Backbone {
   readonly #stream: Stream
   readonly #chain: Chain
   readonly #subscriptions: Subscriptions
+  #gathered: Batch[] | undefined
   #unreportedBytes = 0
   #graceTimer: NodeJS.Timeout | undefined
   #isClosed = false
@@ -85,7 +86,7 @@ export class Relay implements Backbone {
       tail: () => this.#chain.tail,
       replay: (selection, start) => this.#replayTopics(selection, start),
     })
-    this.#stream = new Stream(batch => this.#chain.take(batch))
+    this.#stream = new Stream(batches => this.#take(batches))
     this.#link = new Link({
       address: this.#broker,
       onUp: ({ epoch, last, stream }) => {
@@ -156,9 +157,23 @@ export class Relay implements Backbone {
     this.#stream.close()
   }
 
+  /** What came in one turn goes on at once: each connection then gets one write for all of it. */
+  #take(batches: readonly Batch[]): void {
+    const gathered: Batch[] = []
+    this.#gathered = gathered
+    for (const batch of batches) this.#chain.take(batch)
+    this.#gathered = undefined
+    this.#deliver(gathered)
+  }
+
   #pass(batch: Batch): void {
-    this.#subscriptions.deliver(batch)
-    this.#unreportedBytes += batch.bytes.length
+    if (this.#gathered) this.#gathered.push(batch)
+    else this.#deliver([batch])
+  }
+
+  #deliver(batches: readonly Batch[]): void {
+    this.#subscriptions.deliver(batches)
+    for (const { bytes } of batches) this.#unreportedBytes += bytes.length
     if (this.#unreportedBytes >= reportBytes) this.#report()
   }
 

@@ -16,11 +16,13 @@ const reconnect = { reconnectInterval: 100, reconnectMaxInterval: 1000 }
 /** The subscription to the broker's stream: the whole log, as far as it is not dropped on the way. */
 export class Stream {
   readonly #socket: Subscriber
-  readonly #onBatch: (batch: Batch) => void
+  readonly #onBatches: (batches: readonly Batch[]) => void
   #addresses: readonly string[] = []
+  #gathered: Batch[] = []
 
-  constructor(onBatch: (batch: Batch) => void) {
-    this.#onBatch = onBatch
+  /** @param onBatches called once a turn of the event loop with all that came in it, so that it goes on together. */
+  constructor(onBatches: (batches: readonly Batch[]) => void) {
+    this.#onBatches = onBatches
     this.#socket = new Subscriber({
       linger: 0,
       receiveHighWaterMark,
@@ -52,7 +54,17 @@ export class Stream {
         if (this.#socket.closed) return
       }
       const batch = frame && decodeBatch(frame)
-      if (batch) this.#onBatch(batch)
+      if (batch) this.#gather(batch)
     }
+  }
+
+  #gather(batch: Batch): void {
+    this.#gathered.push(batch)
+    if (this.#gathered.length > 1) return
+    setImmediate(() => {
+      const gathered = this.#gathered
+      this.#gathered = []
+      this.#onBatches(gathered)
+    })
   }
 }

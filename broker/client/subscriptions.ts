@@ -49,12 +49,14 @@ export class Subscriptions {
     return member
   }
 
-  /** Hands on the next batch of the chain. */
-  deliver(batch: Batch): void {
-    for (const [feed, messages] of this.#feeds.select(batch)) {
+  /** Hands on the next batches of the chain: to each subscription all that it gets of them at once. */
+  deliver(batches: readonly Batch[]): void {
+    const last = batches.at(-1)?.last
+    if (last === undefined) return
+    for (const [feed, messages] of this.#feeds.select(batches)) {
       let weight = 0
       for (const message of messages) weight += message.weight
-      for (const member of feed.members) member.take(messages, weight, batch.last)
+      for (const member of feed.members) member.take(messages, weight, last)
     }
   }
 
