@@ -54,26 +54,46 @@ interface NodeBody {
   pipe(res: ServerResponse): void
 }
 
-/** What a socket and a response have in common. */
-type NodeOutlet = Socket | ServerResponse
+/** What a socket and a response have in common, and whom its events concern. */
+type NodeOut = (Socket | ServerResponse) & { [ownerOf]?: OutletOwner }
 
-function pipeTo(out: NodeOutlet, connect: Connect): void {
-  let flushed: NodeJS.Timeout | undefined
-  const owner = connect({
-    write: bytes => out.write(bytes),
-    end() {
-      out.end()
-      flushed = setTimeout(() => out.destroy(), flushMs)
-    },
-  })
-  out.on('drain', () => owner.drained())
-  // Writing to a peer that has just gone is an error like any other; `close` follows it and says all there is to say.
-  out.on('error', () => {})
-  out.on('close', () => {
-    clearTimeout(flushed)
-    owner.gone()
-  })
+/** On the object itself, since a closure for each event of each connection would cost more than all else here. */
+const ownerOf = Symbol('owner')
+
+class NodeOutlet implements Outlet {
+  readonly #out: NodeOut
+
+  constructor(out: NodeOut) {
+    this.#out = out
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return this.#out.write(bytes)
+  }
+
+  end(): void {
+    const out = this.#out
+    out.end()
+    const timer = setTimeout(() => out.destroy(), flushMs)
+    out.once('close', () => clearTimeout(timer))
+  }
+}
+
+function pipeTo(out: NodeOut, connect: Connect): void {
+  out[ownerOf] = connect(new NodeOutlet(out))
+  out.on('drain', onDrain).on('error', onError).on('close', onClose)
   if ('flushHeaders' in out) out.flushHeaders()
+}
+
+function onDrain(this: NodeOut): void {
+  this[ownerOf]?.drained()
+}
+
+// Writing to a peer that has just gone is an error like any other; `close` follows it and says all there is to say.
+function onError(): void {}
+
+function onClose(this: NodeOut): void {
+  this[ownerOf]?.gone()
 }
 
 function webBody(connect: Connect): ReadableStream<Uint8Array> {

@@ -43,9 +43,8 @@ export class Subscriptions {
   }
 
   add(selection: Selection, start: Start, sink: Sink): Subscription {
-    const member = new Member(start, sink, this.#options)
-    const feed = this.#feeds.join(selection, member)
-    member.join(feed, () => this.#feeds.leave(feed, member))
+    const member = new Member(start, sink, this.#options, this.#feeds)
+    member.join(this.#feeds.join(selection, member))
     return member
   }
 
@@ -79,8 +78,8 @@ class Member implements Subscription {
   readonly #start: Start
   readonly #sink: Sink
   readonly #options: SubscriptionsOptions
+  readonly #feeds: FeedTable<Member>
   #feed: Feed<Member> | undefined
-  #leave: () => void = () => {}
   /** Undefined until it is known where to begin; while it is live, the chain's position counts. */
   #position: Position | undefined
   #hasBegun = false
@@ -90,10 +89,11 @@ class Member implements Subscription {
   #isClosed = false
   #behindBytes = 0
 
-  constructor(start: Start, sink: Sink, options: SubscriptionsOptions) {
+  constructor(start: Start, sink: Sink, options: SubscriptionsOptions, feeds: FeedTable<Member>) {
     this.#start = start
     this.#sink = sink
     this.#options = options
+    this.#feeds = feeds
   }
 
   get caughtUp(): boolean {
@@ -106,9 +106,8 @@ class Member implements Subscription {
     return this.#position.offset > end.offset ? this.#position : end
   }
 
-  join(feed: Feed<Member>, leave: () => void): void {
+  join(feed: Feed<Member>): void {
     this.#feed = feed
-    this.#leave = leave
     const tail = this.#options.tail()
     const since = this.#start.since === undefined ? undefined : parseId(this.#start.since)
     if (tail && since && tail.reachesBack(since)) this.#position = since
@@ -160,7 +159,7 @@ class Member implements Subscription {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#isLive = false
-    this.#leave()
+    if (this.#feed) this.#feeds.leave(this.#feed, this)
   }
 
   end(reason: EndReason): void {
