@@ -16,6 +16,7 @@ import {
   parseType,
   probeTopic,
   type ReceiptEntry,
+  recordSize,
   Tail,
 } from './protocol/index.ts'
 import { type History, Replayer, type ReplayPage, type ReplayQuery } from './replay.ts'
@@ -87,6 +88,9 @@ interface Waiting {
   readonly offset: number
 }
 
+/** What a receipt takes while it is withheld, beside its message. */
+const receiptBytes = 256
+
 /** A key has to fit a line of the journal and a header; control characters fit neither. */
 const keyPattern = /^[\x20-\x7e]{1,255}$/
 
@@ -107,7 +111,7 @@ export class Broker {
   #isDeferred = false
   #withheldBytes = 0
   #timeMs = 0
-  #validTopic = ''
+  #validTopic: string | undefined
 
   constructor(limits: BrokerLimits, parts: BrokerParts, recovery: Recovery) {
     this.limits = limits
@@ -228,13 +232,13 @@ export class Broker {
         })
       }
       const earlier = key && this.#findEarlier(publication, key)
+      request.weight += receiptBytes + recordSize(publication)
       if (earlier) {
         this.counters.repeated++
         this.#await(request, index, earlier)
         return
       }
       const offset = this.#append(publication, key)
-      request.weight += publication.payload.length
       this.#await(request, index, { epoch: this.#epoch, offset })
     } catch (error) {
       if (!(error instanceof PosternError)) throw error
@@ -331,6 +335,8 @@ export class Broker {
   #close(request: Request): void {
     request.open--
     if (request.open > 0) return
+    // Where nothing was taken there is nothing to follow, and a refusal that is withheld would not be one.
+    if (request.weight === 0) return request.reply(request.receipts)
     this.#withheldBytes += request.weight
     this.#parts.flow.whenFollowed(() => {
       this.#withheldBytes -= request.weight

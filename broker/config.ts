@@ -52,18 +52,26 @@ const socket = (env: Env, type: SocketType, modes: readonly Dsn['mode'][]) =>
     }),
   )
 
+/** An object in which nothing but these settings may stand. */
+const settings = <Entries extends v.ObjectEntries>(entries: Entries) =>
+  v.strictObject(entries, ({ expected }) =>
+    expected === 'never'
+      ? `it is not known; known are ${Object.keys(entries).join(', ')}`
+      : 'allowed is an object',
+  )
+
 const mebibyte = 1024 * 1024
 const gibibyte = 1024 * mebibyte
 const dayMs = 24 * 60 * 60 * 1000
 
-const storeSchema = v.strictObject({
+const storeSchema = settings({
   /** Any driver of unstorage by its name, or `off`. `fs` without options keeps its files under `data`. */
   driver: v.optional(text, 'fs'),
   /** Handed to the driver as they are. */
   options: v.optional(v.record(v.string(), v.unknown()), {}),
 })
 
-const historySchema = v.strictObject({
+const historySchema = settings({
   /** Messages kept for each topic. */
   messages: v.optional(whole(0, 1_000_000), 100),
   /** Bytes kept for each topic. */
@@ -76,7 +84,7 @@ const historySchema = v.strictObject({
 })
 
 const schema = (env: Env) =>
-  v.strictObject({
+  settings({
     /** Where publishers without receipts push to. */
     ingest: v.optional(socket(env, 'PULL', ['bind', 'connect']), 'zmq-bind://PULL@127.0.0.1:5000'),
     /** The payloads of the default topic, one frame each. */
@@ -141,15 +149,15 @@ export const defaultConfigFile = 'broker.config.jsonc'
  * @throws ConfigError for the first setting that is wrong or unknown.
  */
 export function loadConfig(env: Env): Config {
-  const settings: Record<string, unknown> = { ...readConfigFile(env['POSTERN_CONFIG']) }
+  const found: Record<string, unknown> = { ...readConfigFile(env['POSTERN_CONFIG'] || undefined) }
   const sources = new Map<string, string>()
   for (const [variable, setting] of Object.entries(variables)) {
     const value = env[variable]
     if (value === undefined || value === '') continue
-    settings[setting] = value
+    found[setting] = value
     sources.set(setting, variable)
   }
-  const result = v.safeParse(schema(env), settings)
+  const result = v.safeParse(schema(env), found)
   if (!result.success) throw toConfigError(result.issues[0], sources)
   checkPlaintext(result.output)
   return result.output
@@ -158,7 +166,7 @@ export function loadConfig(env: Env): Config {
 function readConfigFile(path: string | undefined): object {
   let content: string
   try {
-    content = readFileSync(path ?? defaultConfigFile, 'utf8')
+    content = readFileSync(path ?? defaultConfigFile, 'utf8').replace(/^\uFEFF/, '')
   } catch (error) {
     if (path === undefined && isMissing(error)) return {}
     throw new ConfigError(`The config file ${path ?? defaultConfigFile} cannot be read: ${messageOf(error)}`)
@@ -180,10 +188,8 @@ function toConfigError(issue: v.BaseIssue<unknown>, sources: ReadonlyMap<string,
   const setting = v.getDotPath(issue) ?? '(the file)'
   const variable = sources.get(setting)
   const name = variable ? `${variable} (${setting})` : setting
-  if (issue.kind === 'schema' && issue.type === 'strict_object' && issue.expected === 'never') {
-    return new ConfigError(`The setting ${name} is not known.`)
-  }
-  return new ConfigError(`The setting ${name} is ${JSON.stringify(issue.input)}: ${issue.message}.`)
+  const value = issue.path ? issue.path.at(-1)?.value : issue.input
+  return new ConfigError(`The setting ${name} is ${JSON.stringify(value)}: ${issue.message}.`)
 }
 
 /** Threat: a socket without encryption on an open address lets anybody publish, and read every message. */

@@ -5,6 +5,9 @@ export interface FlowBounds {
   readonly peerTimeoutMs: number
 }
 
+/** Enough to see every step of a log that is within its bounds; an odd one out is never the last. */
+const maxEnds = 4095
+
 interface Peer {
   offset: number
   seenMs: number
@@ -52,6 +55,8 @@ export class Flow {
     this.#publishedBytes += bytes
     if (this.#peers.size === 0) this.#consumedBytes = this.#publishedBytes
     else this.#ends.push({ offset: last, bytes: this.#publishedBytes })
+    // A process that reports without coming further must not let them grow: coarser steps serve as well.
+    if (this.#ends.length > maxEnds) this.#ends = this.#ends.filter((_, i) => i % 2 === 1)
   }
 
   /** Runs a publisher's receipt now, or when the functions have followed. */

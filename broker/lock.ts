@@ -14,11 +14,17 @@ export function lockFolder(folder: string): () => void {
   const file = new DatabaseSync(join(folder, 'lock'))
   try {
     file.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
-  } catch {
+  } catch (error) {
     file.close()
+    if (!isBusy(error)) throw error
     throw new Error(
       `${folder} is used by another broker: stop it, or set data (POSTERN_DATA) to another folder`,
     )
   }
   return () => file.close()
+}
+
+/** SQLITE_BUSY: another process holds the lock. Anything else is about the disk. */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === 5
 }

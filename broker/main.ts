@@ -46,10 +46,6 @@ async function run(config: Config): Promise<void> {
     list.map(endpointAddress).join(';'),
   ])
   const fields: Record<string, string> = Object.fromEntries(addresses)
-  logger.info('listening', { ...fields, data: config.data, pid: process.pid })
-  // The program that has started this one waits for it, and takes it along when it ends.
-  process.send?.({ event: 'listening', ...fields })
-
   const stop = stopOnce(service, signal => logger.info('stopping', { signal }))
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
@@ -64,6 +60,10 @@ async function run(config: Config): Promise<void> {
       logger.error('reload-failed', { reason: error instanceof Error ? error.message : String(error) })
     }
   })
+
+  logger.info('listening', { ...fields, data: config.data, pid: process.pid })
+  // The program that has started this one waits for it, and takes it along when it ends.
+  process.send?.({ event: 'listening', ...fields })
 }
 
 /** A second signal while it stops changes nothing: Ctrl-C reaches a whole group of processes, some of them twice. */

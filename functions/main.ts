@@ -34,8 +34,8 @@ async function start(): Promise<void> {
   if (wanted.workers > 1 && cluster.isPrimary) return startWorkers(wanted.workers)
   const context = createContext({ backbone: createBackbone(settings, log), log, settings })
   const server = await serve({ host: wanted.host, hostname: settings.HOST, port: settings.PORT, context })
-  log.info('listening', { url: server.url, host: wanted.host, broker: settings.POSTERN_BROKER })
   stopWhenAsked(() => server.close())
+  log.info('listening', { url: server.url, host: wanted.host, broker: settings.POSTERN_BROKER })
   process.send?.({ event: 'listening', url: server.url })
 }
 

@@ -27,6 +27,8 @@ export function takeSocket(res: ServerResponse): Socket | undefined {
 /** Takes from a socket what HTTP has put on it. A function of its own: a closure would keep all of it alive. */
 function letGo(socket: Socket, parser: Parser, res: ServerResponse, ofHttp: readonly HttpListeners[]): void {
   for (const { name, listeners } of ofHttp) removeAll(socket, name, listeners)
+  // A host that ends the response once more must not make Node detach its socket a second time: it would throw.
+  res.removeAllListeners('finish')
   // The host of the request waits for this before it lets go of it.
   res.emit('close')
   if (socket.destroyed) return

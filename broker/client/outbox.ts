@@ -17,24 +17,29 @@ const takeWithinMs = 2000
 const receiptWithinMs = 5000
 
 /** What may wait for the broker in one process: some thousand small messages, or 32 of the largest. */
-const maxPendingBytes = 8 * 1024 * 1024
+const defaultPendingBytes = 8 * 1024 * 1024
 
 interface Sent {
   readonly resolve: (receipt: Receipt) => void
   readonly reject: (error: PosternError) => void
 }
 
+/** What an outbox needs of the connection to the broker. */
+export type OutboxLink = Pick<Link, 'ready' | 'hello' | 'brokerMs' | 'request'>
+
 /** Gathers what is published within one turn of the event loop into one request. */
 export class Outbox {
-  readonly #link: Link
+  readonly #link: OutboxLink
+  readonly #maxPendingBytes: number
   readonly #writer = new BatchWriter()
   #sent: Sent[] = []
   #keys: RecordKey[] = []
   #pendingBytes = 0
   #isDeferred = false
 
-  constructor(link: Link) {
+  constructor(link: OutboxLink, maxPendingBytes: number = defaultPendingBytes) {
     this.#link = link
+    this.#maxPendingBytes = maxPendingBytes
   }
 
   /** As `Backbone.publish`. */
@@ -45,9 +50,9 @@ export class Outbox {
     await this.#link.ready()
     const bytes = recordSize(publication)
     // One alone is always taken: a broker may be set to a largest payload beyond this bound.
-    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > maxPendingBytes) {
+    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > this.#maxPendingBytes) {
       throw new PosternError('BACKLOG_FULL', undefined, {
-        limit: maxPendingBytes,
+        limit: this.#maxPendingBytes,
         setting: 'maxPendingBytes',
       })
     }

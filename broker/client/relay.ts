@@ -45,6 +45,8 @@ export interface RelayOptions {
   readonly broker?: string
   /** What may wait for a subscriber that does not read. Default 4 MiB. */
   readonly maxBufferedBytes?: number
+  /** What may wait for the broker before publishers are refused with `BACKLOG_FULL`. Default 8 MiB. */
+  readonly maxPendingBytes?: number
   /** How much of the newest log is kept in this process. Default 4 MiB. */
   readonly tailBytes?: number
   /** Called when messages were missed on the stream and fetched again, with their number. */
@@ -100,7 +102,7 @@ export class Relay implements Backbone {
         this.#subscriptions.wake()
       },
     })
-    this.#outbox = new Outbox(this.#link)
+    this.#outbox = new Outbox(this.#link, options.maxPendingBytes)
   }
 
   get state(): BackboneState {

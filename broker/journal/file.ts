@@ -5,35 +5,28 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
-  truncateSync,
-  unlinkSync,
+  rmSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import type { Batch } from '../protocol/index.ts'
-import {
-  decodeFile,
-  type Entry,
-  encodeBatchEntry,
-  encodeEnd,
-  encodeHead,
-  encodeKeys,
-  type JournalHead,
-} from './entry.ts'
-import type { Journal, KeyEntry, PastEpoch, Recovery } from './journal.ts'
-
-/** Past epochs are remembered to tell where an old id stands; each is one power loss. */
-const maxPastEpochs = 64
+import { encodeBatchEntry, encodeEnd, encodeHead, encodeKeys } from './entry.ts'
+import { cutTorn, nextName, readFolder, recover } from './folder.ts'
+import type { Journal, KeyEntry, Recovery } from './journal.ts'
 
 export interface FileJournalOptions {
   readonly folder: string
-  /** A file is closed and the next one begun at this size. */
+  /** A file is closed and the next one begun when this much has been added to it. */
   readonly fileBytes: number
   /** Names the running boot of the machine; undefined where that cannot be told, and no unclean end is trusted. */
   readonly boot: string | undefined
   readonly newEpoch: () => string
-  /** The keys that the next file begins with, because the files that hold them may be retired. */
+  /** Offsets up to here have been given, as the history knows, even where the journal is gone. */
+  readonly after: number
+  /**
+   * The keys that the next file begins with, because the files that hold them may be retired. From the first append
+   * on it gives those of the recovery too.
+   */
   readonly currentKeys: () => Iterable<KeyEntry>
   /** A file has been closed; its last offset. */
   readonly onRotated: (last: number) => void
@@ -45,78 +38,112 @@ interface ClosedFile {
   readonly bytes: number
 }
 
+interface OpenFile {
+  readonly path: string
+  readonly handle: number
+  /** What it began with. */
+  readonly headBytes: number
+  bytes: number
+}
+
 /** The tail journal in files of a folder, written through the page cache: it survives the process, not the power. */
 export class FileJournal implements Journal {
-  readonly recovery: Recovery
   readonly #options: FileJournalOptions
   readonly #boot: string
+  #recovery: Recovery
   #closed: ClosedFile[]
-  #file: number
-  #path: string
-  #bytes = 0
+  /** Files without a message. They go when another one has taken over their head and keys. */
+  #empty: string[]
+  #file: OpenFile | undefined
   #last: number
+  #isClosed = false
 
-  /** Reads what the folder holds, and begins a new file. */
+  /** Reads what the folder holds. A log that goes on is not touched before the first append. */
   constructor(options: FileJournalOptions) {
     mkdirSync(options.folder, { recursive: true })
     this.#options = options
     this.#boot = options.boot ?? `unknown-${options.newEpoch()}`
     const found = readFolder(options.folder)
-    this.recovery = recover(found, this.#boot, options.newEpoch)
-    this.#closed = []
-    for (const { path, last, bytes } of found) {
-      if (last === undefined) unlinkSync(path)
-      else this.#closed.push({ path, last, bytes })
-    }
-    this.#last = this.recovery.last
-    ;[this.#path, this.#file] = this.#begin(this.recovery.keys)
+    this.#recovery = recover(found, this.#boot, options)
+    this.#last = this.#recovery.last
+    this.#closed = found.flatMap(({ path, last, bytes }) =>
+      last === undefined ? [] : [{ path, last, bytes }],
+    )
+    this.#empty = found.flatMap(({ path, last }) => (last === undefined ? [path] : []))
+    if (!this.#recovery.broken) return
+    // The new epoch first: a start that found nothing torn any more would go on as if nothing were lost.
+    this.#file = this.#beginFirst(this.#recovery.keys)
+    cutTorn(found)
+  }
+
+  /** What was found at start. Its batches and keys are there until the first append. */
+  get recovery(): Recovery {
+    return this.#recovery
   }
 
   /** The size of all files. */
   get byteLength(): number {
-    return this.#closed.reduce((sum, { bytes }) => sum + bytes, this.#bytes)
+    return this.#closed.reduce((sum, { bytes }) => sum + bytes, this.#file?.bytes ?? 0)
   }
 
   append(batch: Batch, keys: readonly KeyEntry[]): void {
-    if (this.#bytes >= this.#options.fileBytes) this.#rotate()
-    this.#write(encodeBatchEntry(batch.bytes, keys))
+    if (this.#isClosed) throw new Error('the journal is closed')
+    let file = this.#opened()
+    if (file.bytes - file.headBytes >= this.#options.fileBytes) file = this.#rotate(file)
+    write(file, encodeBatchEntry(batch.bytes, keys))
     this.#last = batch.last
+    if (this.#recovery.batches.length > 0) this.#recovery = { ...this.#recovery, batches: [], keys: [] }
   }
 
   retire(through: number): void {
-    const kept: ClosedFile[] = []
-    for (const file of this.#closed) {
-      if (file.last <= through) unlinkSync(file.path)
-      else kept.push(file)
-    }
-    this.#closed = kept
+    // Until this process has begun a file, the keys stand in the old ones alone.
+    if (!this.#file) return
+    const isRetired = (file: ClosedFile) => file.last <= through
+    for (const { path } of this.#closed.filter(isRetired)) rmSync(path, { force: true })
+    this.#closed = this.#closed.filter(file => !isRetired(file))
   }
 
   close(): void {
-    this.#write(encodeEnd())
-    fsyncSync(this.#file)
-    closeSync(this.#file)
+    if (this.#isClosed) return
+    const file = this.#opened()
+    write(file, encodeEnd())
+    this.#isClosed = true
+    for (const { path } of this.#closed) syncPath(path)
+    fsyncSync(file.handle)
+    closeSync(file.handle)
+    syncPath(this.#options.folder)
   }
 
-  #rotate(): void {
-    const closed = { path: this.#path, last: this.#last, bytes: this.#bytes }
-    const old = this.#file
-    ;[this.#path, this.#file] = this.#begin(this.#options.currentKeys())
-    closeSync(old)
-    this.#closed.push(closed)
-    this.#options.onRotated(closed.last)
+  #opened(): OpenFile {
+    this.#file ??= this.#beginFirst(this.#options.currentKeys())
+    return this.#file
   }
 
-  #begin(keys: Iterable<KeyEntry>): [path: string, file: number] {
-    // Two files may begin after the same offset: a broker that was started and stopped without a message between.
-    const name = String(this.#last).padStart(15, '0')
-    const used = readdirSync(this.#options.folder)
-    let path = ''
-    for (let n = 0; path === '' || used.includes(path); n++)
-      path = `${name}.${String(n).padStart(4, '0')}.journal`
-    path = join(this.#options.folder, path)
-    const file = openSync(path, 'wx')
-    const { epoch, pastEpochs } = this.recovery
+  /**
+   * The first file of this process is synced: if a power loss took it whole, an earlier file with a clean end would
+   * look like the newest one, and ids would be given again.
+   */
+  #beginFirst(keys: Iterable<KeyEntry>): OpenFile {
+    const file = this.#begin(keys)
+    fsyncSync(file.handle)
+    syncPath(this.#options.folder)
+    for (const path of this.#empty) rmSync(path, { force: true })
+    this.#empty = []
+    return file
+  }
+
+  #rotate(old: OpenFile): OpenFile {
+    const file = this.#begin(this.#options.currentKeys())
+    this.#file = file
+    closeSync(old.handle)
+    this.#closed.push({ path: old.path, last: this.#last, bytes: old.bytes })
+    this.#options.onRotated(this.#last)
+    return file
+  }
+
+  #begin(keys: Iterable<KeyEntry>): OpenFile {
+    const { folder } = this.#options
+    const { epoch, pastEpochs } = this.#recovery
     const head = encodeHead({
       format: 1,
       epoch,
@@ -124,86 +151,42 @@ export class FileJournal implements Journal {
       boot: this.#boot,
       pastEpochs: [...pastEpochs],
     })
-    this.#bytes = 0
-    const begin = Buffer.concat([head, encodeKeys([...keys])])
-    writeWhole(file, begin, 0)
-    this.#bytes = begin.length
-    return [path, file]
-  }
-
-  #write(bytes: Uint8Array): void {
+    // A key whose message is not in the journal yet would outlive a message that never gets there.
+    const settled = [...keys].filter(key => key.epoch !== epoch || key.offset <= this.#last)
+    const begin = Buffer.concat([head, encodeKeys(settled)])
+    const path = join(folder, nextName(readdirSync(folder), this.#last))
+    const file = { path, handle: openSync(path, 'wx'), headBytes: begin.length, bytes: 0 }
     try {
-      writeWhole(this.#file, bytes, this.#bytes)
+      write(file, begin)
     } catch (error) {
-      // Half an entry would read as a torn tail, and cost the epoch.
-      ftruncateSync(this.#file, this.#bytes)
+      closeSync(file.handle)
+      rmSync(path, { force: true })
       throw error
     }
-    this.#bytes += bytes.length
+    return file
   }
 }
 
-function writeWhole(file: number, bytes: Uint8Array, position: number): void {
-  for (let done = 0; done < bytes.length; ) {
-    done += writeSync(file, bytes, done, bytes.length - done, position + done)
+/** Writes all of it or, as far as the system lets us, nothing: half an entry would read as a torn tail. */
+function write(file: OpenFile, bytes: Uint8Array): void {
+  try {
+    for (let done = 0; done < bytes.length; ) {
+      done += writeSync(file.handle, bytes, done, bytes.length - done, file.bytes + done)
+    }
+  } catch (error) {
+    ftruncateSync(file.handle, file.bytes)
+    throw error
   }
+  file.bytes += bytes.length
 }
 
-interface FoundFile {
-  readonly path: string
-  readonly bytes: number
-  readonly torn: boolean
-  readonly entries: readonly Entry[]
-  /** Offset of the last message in it. */
-  readonly last: number | undefined
-}
-
-function readFolder(folder: string): FoundFile[] {
-  const names = readdirSync(folder).filter(name => name.endsWith('.journal'))
-  return names.sort().map(name => {
-    const path = join(folder, name)
-    const content = readFileSync(path)
-    const { entries, soundBytes } = decodeFile(content)
-    const torn = soundBytes < content.length
-    // Otherwise the next start would find the same tear, and begin yet another epoch.
-    if (torn) truncateSync(path, soundBytes)
-    const last = entries.findLast(entry => entry.kind === 'batch')?.batch.last
-    return { path, bytes: soundBytes, torn, entries, last }
-  })
-}
-
-function recover(found: readonly FoundFile[], boot: string, newEpoch: () => string): Recovery {
-  const entries = found.flatMap(file => file.entries)
-  const batches = entries.flatMap(entry => (entry.kind === 'batch' ? [entry.batch] : []))
-  const keys = entries.flatMap(entry => (entry.kind === 'keys' || entry.kind === 'batch' ? entry.keys : []))
-  const head = entries.findLast(entry => entry.kind === 'head')?.head
-  const last = Math.max(head?.after ?? 0, batches.at(-1)?.last ?? 0)
-  const broken = whyBroken(found, head, boot)
-  if (!broken && head) return { epoch: head.epoch, last, pastEpochs: head.pastEpochs, batches, keys, broken }
-  const pastEpochs: PastEpoch[] = head
-    ? [...head.pastEpochs, { epoch: head.epoch, last }].slice(-maxPastEpochs)
-    : []
-  return { epoch: newEpoch(), last, pastEpochs, batches, keys, broken }
-}
-
-function whyBroken(
-  found: readonly FoundFile[],
-  head: JournalHead | undefined,
-  boot: string,
-): Recovery['broken'] {
-  if (!head) return found.some(file => file.torn) ? 'torn' : 'empty'
-  if (found.some(file => file.torn) || hasHole(found, head.epoch)) return 'torn'
-  const wasEnded = found.at(-1)?.entries.at(-1)?.kind === 'end'
-  return wasEnded || head.boot === boot ? undefined : 'power-loss'
-}
-
-/** A file that went missing in the middle is as bad as a torn one. */
-function hasHole(found: readonly FoundFile[], epoch: string): boolean {
-  let last: number | undefined
-  for (const entry of found.flatMap(file => file.entries)) {
-    if (entry.kind !== 'batch' || entry.batch.epoch !== epoch) continue
-    if (last !== undefined && entry.batch.first !== last + 1) return true
-    last = entry.batch.last
+function syncPath(path: string): void {
+  // Windows cannot sync a folder, and syncs no file that is open for reading only.
+  if (process.platform === 'win32') return
+  const handle = openSync(path, 'r')
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
   }
-  return false
 }

@@ -5,10 +5,12 @@ import type { Journal, KeyEntry, Recovery } from './journal.ts'
 export class MemoryJournal implements Journal {
   readonly #batches: Batch[] = []
   readonly #keys: KeyEntry[] = []
+  #last = 0
 
   append(batch: Batch, keys: readonly KeyEntry[]): void {
     this.#batches.push(batch)
     this.#keys.push(...keys)
+    this.#last = batch.last
   }
 
   retire(through: number): void {
@@ -21,11 +23,11 @@ export class MemoryJournal implements Journal {
   recover(epoch: string): Recovery {
     return {
       epoch,
-      last: this.#batches.at(-1)?.last ?? 0,
+      last: this.#last,
       pastEpochs: [],
-      batches: this.#batches,
-      keys: this.#keys,
-      broken: this.#batches.length > 0 ? undefined : 'empty',
+      batches: [...this.#batches],
+      keys: [...this.#keys],
+      broken: this.#last > 0 ? undefined : 'empty',
     }
   }
 }

@@ -1,6 +1,9 @@
 import { isUtf8 } from 'node:buffer'
 import { decodeBatch, PosternError, type Publication, parsePublicTopic } from '../protocol/index.ts'
 
+// A topic may begin with U+FEFF, which is a mark of nothing here.
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 /** What one ZeroMQ message on the ingest socket says. */
 export interface Ingested {
   readonly publications: readonly Publication[]
@@ -26,7 +29,7 @@ export function readIngest(frames: readonly Uint8Array[], defaultTopic: string):
 
 function readBatch(topicFrame: Uint8Array, messages: readonly Publication[]): Ingested {
   try {
-    const topic = parsePublicTopic(new TextDecoder('utf-8', { fatal: true }).decode(topicFrame))
+    const topic = parsePublicTopic(decoder.decode(topicFrame))
     return { publications: messages.map(message => verified(message, topic)), malformed: undefined }
   } catch (error) {
     const malformed = error instanceof PosternError ? error : new PosternError('INVALID_UTF8')

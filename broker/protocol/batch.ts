@@ -70,6 +70,8 @@ export class BatchWriter {
   #view = new DataView(this.#buffer.buffer)
   #length = headerBytes
   #count = 0
+  readonly #topic = new LastText()
+  readonly #type = new LastText()
 
   get count(): number {
     return this.#count
@@ -96,19 +98,20 @@ export class BatchWriter {
     }
     const start = this.#length
     let at = start + recordBytes
-    const topicBytes = encoder.encodeInto(publication.topic, this.#buffer.subarray(at)).written
-    at += topicBytes
-    const typeBytes = publication.type
-      ? encoder.encodeInto(publication.type, this.#buffer.subarray(at)).written
-      : 0
-    at += typeBytes
-    this.#buffer.set(publication.payload, at)
+    const topic = this.#topic.encode(publication.topic)
+    this.#buffer.set(topic, at)
+    at += topic.length
+    const type = this.#type.encode(publication.type)
+    this.#buffer.set(type, at)
+    at += type.length
+    const { payload } = publication
+    this.#buffer.set(payload, at)
     this.#view.setUint8(start, publication.binary ? binaryFlag : 0)
-    this.#view.setUint8(start + 1, topicBytes)
-    this.#view.setUint8(start + 2, typeBytes)
+    this.#view.setUint8(start + 1, topic.length)
+    this.#view.setUint8(start + 2, type.length)
     this.#view.setUint8(start + 3, 0)
-    this.#view.setUint32(start + 4, publication.payload.length)
-    this.#length = at + publication.payload.length
+    this.#view.setUint32(start + 4, payload.length)
+    this.#length = at + payload.length
     this.#count++
   }
 
@@ -152,6 +155,20 @@ export class BatchWriter {
     grown.set(this.#buffer.subarray(0, this.#length))
     this.#buffer = grown
     this.#view = new DataView(grown.buffer)
+  }
+}
+
+/** The bytes of the last text, because one topic often follows itself. */
+class LastText {
+  #text = ''
+  #bytes = new Uint8Array()
+
+  encode(text: string): Uint8Array {
+    if (text !== this.#text) {
+      this.#bytes = encoder.encode(text)
+      this.#text = text
+    }
+    return this.#bytes
   }
 }
 

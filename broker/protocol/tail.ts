@@ -4,7 +4,7 @@ import type { Position } from './id.ts'
 /** The newest batches of one epoch, without a hole, bounded in bytes: what repairs and resumes are read from. */
 export class Tail {
   readonly #maxBytes: number
-  readonly #batches: Batch[] = []
+  readonly #batches: (Batch | undefined)[] = []
   #dropped = 0
   #bytes = 0
   #epoch: string
@@ -83,6 +83,8 @@ export class Tail {
     if (!oldest) return
     this.#bytes -= oldest.bytes.length
     this.#floor = oldest.last
+    // Dropped places wait for the next cut, their batches do not: 64 of the largest would be far beyond the bound.
+    this.#batches[this.#dropped] = undefined
     this.#dropped++
     // Shifting one by one costs the whole array each time; cutting half of it at once costs nothing worth naming.
     if (this.#dropped > 64 && this.#dropped * 2 > this.#batches.length) {
