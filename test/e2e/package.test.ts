@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startCommand } from '../support/command.ts'
-import { codeBlocks } from '../support/papers.ts'
+import { codeOf } from '../support/papers.ts'
 import { startBrokerProcess } from '../support/processes.ts'
 
 const run = promisify(execFile)
@@ -61,7 +61,7 @@ describe('the packed project, installed in another one', () => {
 
   it('publishes and subscribes, as the README shows it', async () => {
     const broker = await startBrokerProcess()
-    const [source] = codeBlocks(await readFile(join(root, 'README.md'), 'utf8'), 'ts')
+    const [source] = codeOf(await readFile(join(root, 'README.md'), 'utf8'), 'ts')
     if (!source) throw new Error('the README shows no TypeScript')
     const here = source
       .replaceAll('tcp://127.0.0.1:5001', broker.requests)
@@ -77,7 +77,7 @@ describe('the packed project, installed in another one', () => {
 })
 
 const strictSource = `
-import { type Backbone, type Message, PosternError, type Receipt, Relay, Sender } from 'postern/client'
+import { type Backbone, type EndReason, type Message, PosternError, type Receipt, Relay, Sender } from 'postern/client'
 
 const relay: Backbone = new Relay({ broker: 'tcp://127.0.0.1:5001', maxBufferedBytes: 4096 })
 const publication = { topic: 'a', type: '', binary: false, payload: new Uint8Array() }
@@ -86,7 +86,7 @@ export const subscription = relay.subscribe({ topics: ['a'], exact: false }, { s
   start(position) { const offset: number = position.offset; return void offset },
   gap() {},
   deliver(messages: readonly Message[]) { return messages.every(({ payload }) => payload instanceof Uint8Array) },
-  end(reason) { const known: 'slow' | 'shutdown' = reason; return void known },
+  end(reason) { const known: EndReason = reason; return void known },
 })
 export const isTemporary = (error: unknown) => error instanceof PosternError && error.code === 'BROKER_UNAVAILABLE'
 const sender = new Sender({ ingest: 'tcp://127.0.0.1:5000' })

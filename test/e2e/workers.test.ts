@@ -35,4 +35,4 @@ it('replaces a worker that is killed, and its clients resume elsewhere without l
   await expect.poll(async () => (await functions.children()).length).toBe(2)
   functions.program.kill('SIGTERM')
   expect(await functions.program.ended).toBe(0)
-})
+}, 60_000)

@@ -39,7 +39,6 @@ export async function startChatServer(options: TestContextOptions = {}): Promise
   const { backbone } = context
   const faults: Faults = { unreachable: false, loses: 'nothing' }
   const keys: string[] = []
-  let openStreams = 0
 
   const publish = backbone.publish.bind(backbone)
   backbone.publish = async (publication, publishOptions) => {
@@ -57,10 +56,6 @@ export async function startChatServer(options: TestContextOptions = {}): Promise
     }
     const key = request.headers['idempotency-key']
     if (typeof key === 'string') keys.push(key)
-    if (request.url?.startsWith('/event')) {
-      openStreams++
-      request.socket.once('close', () => openStreams--)
-    }
     return app(request, response)
   }
 
@@ -71,7 +66,7 @@ export async function startChatServer(options: TestContextOptions = {}): Promise
     context,
     faults,
     keys,
-    openStreams: () => openStreams,
+    openStreams: () => context.streams.size,
     endStreams: () => context.streams.shutDown(),
     async post(topic, body) {
       const response = await fetch(`${url}/message/${topic}`, { method: 'POST', body })

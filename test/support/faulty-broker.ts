@@ -43,6 +43,6 @@ const { endpoints, stop } = await startBroker(loadConfig(process.env), {
     }),
   },
 })
+process.on('SIGTERM', () => void stop().then(() => process.exit(0)))
 const told = Object.entries(endpoints).map(([name, list]) => [name, list.map(endpointAddress).join(';')])
 process.send?.({ event: 'listening', ...Object.fromEntries(told) })
-process.on('SIGTERM', () => void stop().then(() => process.exit(0)))

@@ -12,7 +12,6 @@ import type {
 } from '#client'
 import {
   type BrokerStatus,
-  formatId,
   isSystemTopic,
   Message,
   type Position,
@@ -324,9 +323,4 @@ class MemorySubscription implements Subscription {
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i])
-}
-
-/** The id of the newest message of a backbone. */
-export function newestId(backbone: MemoryBackbone): string {
-  return formatId(backbone.position)
 }

@@ -1,0 +1,96 @@
+import { posix } from 'node:path'
+
+/** One import of a file. */
+export interface Import {
+  /** As it stands there; of a computed one what comes before its first variable. */
+  readonly specifier: string
+  /** Whether nothing of it is left when the types are stripped. */
+  readonly isTypeOnly: boolean
+}
+
+const statement = /^[ \t]*(?:import|export)\b([^'"`;=]*?)\bfrom\s*(['"])([^'"\n]+)\2/gm
+const bare = /^[ \t]*import\s*(['"])([^'"\n]+)\1/gm
+const call =
+  /\b(?:import|require|import\.meta\.resolve)\s*\(\s*(?:(['"])([^'"\n]*)\1|`([^`$]*)|(?=[^'"`\s]))/g
+
+/** Every import of a TypeScript source: static, for types, for effects, dynamic. */
+export function importsOf(source: string): Import[] {
+  const found: Import[] = []
+  for (const [, names = '', , specifier = ''] of source.matchAll(statement)) {
+    found.push({ specifier, isTypeOnly: /^\s*type\b/.test(names) })
+  }
+  for (const [, , specifier = ''] of source.matchAll(bare)) found.push({ specifier, isTypeOnly: false })
+  for (const [, , literal, template] of source.matchAll(call)) {
+    found.push({ specifier: literal ?? template ?? '', isTypeOnly: false })
+  }
+  return found
+}
+
+interface Rule {
+  /** The files that it is about. The first rule that fits counts. */
+  readonly files: RegExp
+  /** What they may import: paths from the root of the project, `#` names, `node:` modules, packages. */
+  readonly may: readonly (RegExp | string)[]
+  /** What they may import types from, besides. */
+  readonly types?: readonly (RegExp | string)[]
+}
+
+const node = /^node:/
+const protocol = /^broker\/protocol\//
+const core = /^broker\/(broker|flow|keys|replay|retained|topic-tree)\.ts$/
+
+/** The directions: whatever is not named here is not allowed. */
+const rules: readonly Rule[] = [
+  { files: protocol, may: [protocol] },
+  { files: core, may: [protocol, core], types: ['broker/journal/journal.ts'] },
+  {
+    files: /^broker\/journal\//,
+    may: [protocol, /^broker\/journal\//, node, 'valibot'],
+  },
+  {
+    files: /^broker\/history\//,
+    may: [protocol, /^broker\/history\//, node, 'unstorage', 'db0'],
+    types: ['broker/retained.ts'],
+  },
+  {
+    files: /^broker\/listeners\//,
+    may: [protocol, /^broker\/listeners\//, node, 'zeromq'],
+    types: [core, 'broker/logger.ts'],
+  },
+  { files: /^broker\/client\//, may: [protocol, /^broker\/client\//, node, 'zeromq'] },
+  {
+    files: /^broker\/config\.ts$/,
+    may: [protocol, 'broker/listeners/dsn.ts', 'broker/logger.ts', node, 'valibot', 'jsonc-parser'],
+  },
+  { files: /^broker\/main\.ts$/, may: [/^broker\/(?!client\/)/, 'package.json', node] },
+  { files: /^broker\/service\.ts$/, may: [/^broker\/(?!client\/|main\.ts)/, 'package.json', node] },
+  { files: /^broker\/[^/]+\.ts$/, may: [protocol, node] },
+  {
+    files: /^functions\//,
+    may: [/^functions\//, '#client', '#protocol', '#logger', 'h3', 'listhen', 'crossws', 'valibot', node],
+  },
+  { files: /^site\//, may: [/^site\//] },
+  { files: /^infra\//, may: [/^infra\//, node] },
+  { files: /^test\//, may: [/(?:)/] },
+]
+
+/**
+ * Says which direction an import breaks, or undefined when it may be.
+ *
+ * @param file its path from the root of the project.
+ */
+export function brokenDirection(file: string, { specifier, isTypeOnly }: Import): string | undefined {
+  const rule = rules.find(({ files }) => files.test(file))
+  if (!rule) return `${file} belongs to no part of the project that the directions know`
+  const target = targetOf(file, specifier)
+  const allowed = isTypeOnly ? [...rule.may, ...(rule.types ?? [])] : rule.may
+  const isAllowed = allowed.some(one => (typeof one === 'string' ? one === target : one.test(target)))
+  return isAllowed ? undefined : `${file} must not import ${target}${isTypeOnly ? ' (types)' : ''}`
+}
+
+/** A path from the root, a `#` name, a `node:` module, or the name of a package without what is below it. */
+function targetOf(file: string, specifier: string): string {
+  if (specifier.startsWith('.')) return posix.join(posix.dirname(file), specifier)
+  if (specifier.startsWith('#') || specifier.startsWith('node:')) return specifier
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/') || '(computed)'
+}
