@@ -8,6 +8,8 @@ export const defaultIngest = 'tcp://127.0.0.1:5000'
 /** ZMQ_LINGER: how long `close()` waits for what the broker has not taken yet. */
 const lingerMs = 1000
 
+const encoder = new TextEncoder()
+
 export interface SenderOptions {
   /** The broker's ingest socket. Default `tcp://127.0.0.1:5000`. */
   readonly ingest?: string
@@ -30,8 +32,8 @@ export class Sender {
   readonly #socket: Push
   readonly #writer = new BatchWriter()
   #topic = ''
-  #sent: { resolve: () => void; reject: (error: unknown) => void }[] = []
-  #isDeferred = false
+  /** What the senders of the batch that is being gathered wait for: one promise for all of them. */
+  #taken: PromiseWithResolvers<void> | undefined
   #queue: Promise<void> = Promise.resolve()
 
   constructor({ ingest = defaultIngest, sendHighWaterMark = 1000 }: SenderOptions = {}) {
@@ -46,23 +48,19 @@ export class Sender {
    * @throws PosternError `INVALID_TOPIC`, `RESERVED_TOPIC`, `INVALID_TYPE`.
    */
   send(topic: string, payload: string | Uint8Array, { type = '' }: SendOptions = {}): Promise<void> {
-    let publication: Publication
     try {
-      publication = {
-        topic: parsePublicTopic(topic),
+      // One topic often follows itself, and checking it costs more than the rest of sending.
+      if (topic !== this.#topic) this.#turnTo(parsePublicTopic(topic))
+      return this.#append({
+        // It stands once, in the frame before the batch.
+        topic: '',
         type: parseType(type),
         binary: typeof payload !== 'string',
-        payload: typeof payload === 'string' ? new TextEncoder().encode(payload) : payload,
-      }
+        payload: typeof payload === 'string' ? encoder.encode(payload) : payload,
+      })
     } catch (error) {
       return Promise.reject(error)
     }
-    if (publication.topic !== this.#topic || this.#writer.isFullFor(publication)) this.#flush()
-    this.#topic = publication.topic
-    // The topic stands once, in the frame before the batch.
-    this.#writer.add({ ...publication, topic: '' })
-    this.#defer()
-    return new Promise((resolve, reject) => this.#sent.push({ resolve, reject }))
   }
 
   /** Hands over what has been sent, and closes. May be called twice. */
@@ -73,30 +71,27 @@ export class Sender {
     this.#socket.close()
   }
 
-  #defer(): void {
-    if (this.#isDeferred) return
-    this.#isDeferred = true
-    setImmediate(() => {
-      this.#isDeferred = false
-      this.#flush()
-    })
+  #turnTo(topic: string): void {
+    this.#flush()
+    this.#topic = topic
+  }
+
+  #append(publication: Publication): Promise<void> {
+    if (this.#writer.isFullFor(publication)) this.#flush()
+    this.#writer.add(publication)
+    if (!this.#taken) {
+      this.#taken = Promise.withResolvers()
+      setImmediate(() => this.#flush())
+    }
+    return this.#taken.promise
   }
 
   #flush(): void {
-    if (this.#writer.count === 0) return
+    const taken = this.#taken
+    if (!taken) return
+    this.#taken = undefined
     const frames = [this.#topic, this.#writer.finish({ epoch: noEpoch, first: 0, timeMs: 0 })]
-    const sent = this.#sent
-    this.#sent = []
     // A socket takes one send at a time while its queue is full.
-    this.#queue = this.#queue
-      .then(() => this.#socket.send(frames))
-      .then(
-        () => {
-          for (const { resolve } of sent) resolve()
-        },
-        (error: unknown) => {
-          for (const { reject } of sent) reject(error)
-        },
-      )
+    this.#queue = this.#queue.then(() => this.#socket.send(frames)).then(taken.resolve, taken.reject)
   }
 }

@@ -53,22 +53,25 @@ export function encodeKeys(keys: readonly KeyEntry[]): Uint8Array {
 /** The body is u32 length of the keys, the keys, the batch: one write, so that neither comes back alone. */
 export function encodeBatchEntry(batch: Uint8Array, keys: readonly KeyEntry[]): Uint8Array {
   const keyBytes = Buffer.from(keys.length > 0 ? JSON.stringify(keys) : '')
-  const body = Buffer.allocUnsafe(4 + keyBytes.length + batch.length)
-  body.writeUInt32BE(keyBytes.length, 0)
-  body.set(keyBytes, 4)
-  body.set(batch, 4 + keyBytes.length)
-  return frame(kinds.batch, body)
+  const keyLength = Buffer.allocUnsafe(4)
+  keyLength.writeUInt32BE(keyBytes.length)
+  return frame(kinds.batch, keyLength, keyBytes, batch)
 }
 
 export function encodeEnd(): Uint8Array {
-  return frame(kinds.end, new Uint8Array())
+  return frame(kinds.end)
 }
 
-function frame(kind: number, body: Uint8Array): Uint8Array {
-  const framed = Buffer.allocUnsafe(prefixBytes + 1 + body.length)
-  framed.writeUInt32BE(1 + body.length, 0)
+function frame(kind: number, ...body: readonly Uint8Array[]): Uint8Array {
+  const length = body.reduce((sum, part) => sum + part.length, 1)
+  const framed = Buffer.allocUnsafe(prefixBytes + length)
+  framed.writeUInt32BE(length, 0)
   framed.writeUInt8(kind, prefixBytes)
-  framed.set(body, prefixBytes + 1)
+  let at = prefixBytes + 1
+  for (const part of body) {
+    framed.set(part, at)
+    at += part.length
+  }
   framed.writeUInt32BE(crc32(framed.subarray(prefixBytes)), 4)
   return framed
 }

@@ -34,9 +34,15 @@ function brokenRule(topic: string): string | undefined {
     if (segment === '') return 'must not have an empty segment'
     if (segment === '.' || segment === '..') return 'must not have a segment "." or ".."'
   }
-  if (topic.length > maxTopicBytes || utf8.encode(topic).length > maxTopicBytes)
+  if (isLonger(topic, maxTopicBytes))
     return `must not be longer than ${maxTopicBytes} bytes of UTF-8`
   return undefined
+}
+
+/** Whether a text takes more bytes of UTF-8. One UTF-16 unit takes one to three: most texts need no encoding to tell. */
+export function isLonger(text: string, bytes: number): boolean {
+  if (3 * text.length <= bytes) return false
+  return text.length > bytes || utf8.encode(text).length > bytes
 }
 
 /** Whether a topic belongs to the system, and so is closed to publishers and subscribers. */
