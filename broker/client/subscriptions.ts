@@ -5,14 +5,11 @@ import {
   PosternError,
   parseId,
   type Selection,
-  selector,
   type Tail,
 } from '../protocol/index.ts'
 import type { EndReason, Sink, Start, Subscription } from './backbone.ts'
+import { Chunks } from './chunks.ts'
 import { type Feed, FeedTable } from './feed.ts'
-
-/** What is read from the tail at once for a subscription that is behind: one write to a socket. */
-const chunkBytes = 64 * 1024
 
 /** The past of some topics, as the broker gives it. */
 export interface PastPage {
@@ -35,15 +32,15 @@ export interface SubscriptionsOptions {
  * it resumes or its sink is full, keeps no more than its place in the log and reads on from there.
  */
 export class Subscriptions {
-  readonly #options: SubscriptionsOptions
   readonly #feeds = new FeedTable<Member>()
+  readonly #shared: Shared
 
   constructor(options: SubscriptionsOptions) {
-    this.#options = options
+    this.#shared = { options, feeds: this.#feeds, chunks: new Chunks() }
   }
 
   add(selection: Selection, start: Start, sink: Sink): Subscription {
-    const member = new Member(start, sink, this.#options, this.#feeds)
+    const member = new Member(start, sink, this.#shared)
     member.join(this.#feeds.join(selection, member))
     return member
   }
@@ -74,11 +71,17 @@ export class Subscriptions {
   }
 }
 
+/** What all members have in common. */
+interface Shared {
+  readonly options: SubscriptionsOptions
+  readonly feeds: FeedTable<Member>
+  readonly chunks: Chunks
+}
+
 class Member implements Subscription {
   readonly #start: Start
   readonly #sink: Sink
-  readonly #options: SubscriptionsOptions
-  readonly #feeds: FeedTable<Member>
+  readonly #shared: Shared
   #feed: Feed<Member> | undefined
   /** Undefined until it is known where to begin; while it is live, the chain's position counts. */
   #position: Position | undefined
@@ -89,11 +92,10 @@ class Member implements Subscription {
   #isClosed = false
   #behindBytes = 0
 
-  constructor(start: Start, sink: Sink, options: SubscriptionsOptions, feeds: FeedTable<Member>) {
+  constructor(start: Start, sink: Sink, shared: Shared) {
     this.#start = start
     this.#sink = sink
-    this.#options = options
-    this.#feeds = feeds
+    this.#shared = shared
   }
 
   get caughtUp(): boolean {
@@ -101,14 +103,14 @@ class Member implements Subscription {
   }
 
   get position(): Position | undefined {
-    const end = this.#options.tail()?.position
+    const end = this.#shared.options.tail()?.position
     if (!this.#isLive || !end || !this.#position) return this.#position
     return this.#position.offset > end.offset ? this.#position : end
   }
 
   join(feed: Feed<Member>): void {
     this.#feed = feed
-    const tail = this.#options.tail()
+    const tail = this.#shared.options.tail()
     const since = this.#start.since === undefined ? undefined : parseId(this.#start.since)
     if (tail && since && tail.reachesBack(since)) this.#position = since
     else if (tail && this.#start.since === undefined && !this.#start.history) this.#position = tail.position
@@ -120,7 +122,7 @@ class Member implements Subscription {
     if (this.#isClosed) return
     if (!this.#isLive) {
       this.#behindBytes += weight
-      if (this.#isFull && this.#behindBytes > this.#options.maxBufferedBytes) this.end('slow')
+      if (this.#isFull && this.#behindBytes > this.#shared.options.maxBufferedBytes) this.end('slow')
       return
     }
     // A replay may have come further than the stream.
@@ -131,7 +133,7 @@ class Member implements Subscription {
     this.#isFull = true
     this.#isLive = false
     this.#behindBytes = 0
-    const epoch = this.#options.tail()?.position.epoch
+    const epoch = this.#shared.options.tail()?.position.epoch
     if (epoch !== undefined) this.#position = { epoch, offset: Math.max(last, seen) }
   }
 
@@ -159,7 +161,7 @@ class Member implements Subscription {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#isLive = false
-    if (this.#feed) this.#feeds.leave(this.#feed, this)
+    if (this.#feed) this.#shared.feeds.leave(this.#feed, this)
   }
 
   end(reason: EndReason): void {
@@ -191,7 +193,7 @@ class Member implements Subscription {
       await undefined
       if (this.#position && !this.#isClosed) this.#begin(this.#position)
       while (!this.#isLive && !this.#isFull && !this.#isClosed) {
-        const tail = this.#options.tail()
+        const tail = this.#shared.options.tail()
         if (this.#position && tail?.reachesBack(this.#position)) this.#readTail(tail, this.#position.offset)
         else if (!(await this.#readPast())) return
       }
@@ -204,21 +206,7 @@ class Member implements Subscription {
   /** Delivers the next chunk of the tail, and goes live at its end: nothing can come between, since nothing waits. */
   #readTail(tail: Tail, after: number): void {
     if (!this.#feed) return
-    const selects = selector(this.#feed.selection)
-    const messages: Message[] = []
-    let weight = 0
-    let through = tail.position.offset
-    for (const batch of tail.after(after)) {
-      for (const message of batch.messages) {
-        if (message.offset <= after || !selects(message.topic)) continue
-        messages.push(message)
-        weight += message.weight
-      }
-      if (weight >= chunkBytes) {
-        through = batch.last
-        break
-      }
-    }
+    const { messages, weight, through } = this.#shared.chunks.after(tail, this.#feed.selection, after)
     this.#position = { epoch: tail.position.epoch, offset: through }
     this.#behindBytes = Math.max(0, this.#behindBytes - weight)
     if (messages.length > 0) this.#isFull = !this.#sink.deliver(messages)
@@ -230,7 +218,7 @@ class Member implements Subscription {
     if (!this.#feed) return false
     const since = this.#position
     const start = since ? { since: `${since.epoch}-${since.offset}` } : this.#start
-    const page = await this.#options.replay(this.#feed.selection, start)
+    const page = await this.#shared.options.replay(this.#feed.selection, start)
     if (this.#isClosed) return false
     if (!since) this.#begin(page.from)
     if (page.gap && !this.#isClosed) this.#sink.gap(page.from)
@@ -241,7 +229,7 @@ class Member implements Subscription {
     this.#behindBytes = Math.max(0, this.#behindBytes - weight)
     if (page.messages.length > 0) this.#isFull = !this.#sink.deliver(page.messages)
     if (page.more) return true
-    const end = this.#options.tail()?.position
+    const end = this.#shared.options.tail()?.position
     if (end?.epoch !== page.through.epoch) return false
     if (end.offset <= page.through.offset) this.#isLive = !this.#isFull && !this.#isClosed
     return true
