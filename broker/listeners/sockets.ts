@@ -6,10 +6,10 @@ import { type Dsn, type Endpoint, endpointAddress } from './dsn.ts'
 const lingerMs = 500
 
 /**
- * ZMQ_RCVHWM: what a burst may put into memory before publishers feel it, in messages of each of them. Behind it
- * their own queue and TCP hold them back.
+ * ZMQ_RCVHWM: what a burst may put into memory before publishers feel it, in messages of each of them: 64 MB at the
+ * largest that are let in. Behind it TCP and their own queue hold them back.
  */
-const receiveHighWaterMark = 1000
+const receiveHighWaterMark = 100
 
 /**
  * ZMQ_SNDHWM of the replies to each peer: a functions process has a few hundred requests under way at the most; a
@@ -27,6 +27,12 @@ const heartbeat = { heartbeatInterval: 10_000, heartbeatTimeout: 30_000 }
 function maxMessageSize(maxPayloadBytes: number): number {
   return 2 * (maxPayloadBytes + maxBatchBytes)
 }
+
+/*
+ * ZMQ_SNDHWM counts messages, and libzmq has no bound in bytes: a subscriber that is stopped costs at most the mark
+ * times the largest payload, until its heartbeats are missed. Lowering the mark while messages are large was tried: a
+ * pipe that is beyond a lowered mark can stay full for ever, its reader having nothing left to acknowledge.
+ */
 
 // Sends are never awaited: with a timeout of 0 each is done, or has failed, when it returns.
 const sendTimeout = 0

@@ -34,8 +34,7 @@ function brokenRule(topic: string): string | undefined {
     if (segment === '') return 'must not have an empty segment'
     if (segment === '.' || segment === '..') return 'must not have a segment "." or ".."'
   }
-  if (isLonger(topic, maxTopicBytes))
-    return `must not be longer than ${maxTopicBytes} bytes of UTF-8`
+  if (isLonger(topic, maxTopicBytes)) return `must not be longer than ${maxTopicBytes} bytes of UTF-8`
   return undefined
 }
 
