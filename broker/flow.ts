@@ -43,6 +43,11 @@ export class Flow {
     return this.#peers.size === 0 ? 0 : this.#publishedBytes - this.#consumedBytes
   }
 
+  /** Whether publishers have to wait. */
+  get isLagging(): boolean {
+    return this.lagBytes > this.bounds.maxLagBytes
+  }
+
   /** A functions process has come this far. */
   report(peer: string, offset: number, nowMs: number): void {
     this.#peers.set(peer, { offset, seenMs: nowMs })
@@ -59,9 +64,9 @@ export class Flow {
     if (this.#ends.length > maxEnds) this.#ends = this.#ends.filter((_, i) => i % 2 === 1)
   }
 
-  /** Runs a publisher's receipt now, or when the functions have followed. */
+  /** Runs what a publisher waits for now, or when the functions have followed. */
   whenFollowed(release: () => void): void {
-    if (this.lagBytes <= this.bounds.maxLagBytes && this.#withheld.length === 0) release()
+    if (!this.isLagging && this.#withheld.length === 0) release()
     else this.#withheld.push(release)
   }
 
@@ -88,7 +93,7 @@ export class Flow {
   }
 
   #settle(): void {
-    if (this.lagBytes > this.bounds.maxLagBytes) return
+    if (this.isLagging) return
     const released = this.#withheld
     this.#withheld = []
     for (const release of released) release()

@@ -94,7 +94,7 @@ async function start(
   const journaledAfter = recovery.batches[0] ? recovery.batches[0].first - 1 : recovery.last
   if (journaledAfter > archivedThrough) retained.forgetThrough(journaledAfter)
   for (const batch of recovery.batches) for (const message of batch.messages) retained.add(message)
-  const listener = new ZeromqListener({ ...config, logger })
+  const listener = new ZeromqListener({ ...config, logger, flow })
   const broker = new Broker(
     config,
     {

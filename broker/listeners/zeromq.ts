@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Publisher, Pull, Router } from 'zeromq'
 import type { Broker, Output } from '../broker.ts'
+import type { Flow } from '../flow.ts'
 import type { Logger } from '../logger.ts'
 import { PosternError } from '../protocol/index.ts'
 import { type Dsn, type Endpoint, endpointAddress } from './dsn.ts'
@@ -33,6 +34,7 @@ export interface ZeromqOptions {
   readonly streamHighWaterMark: number
   readonly plainHighWaterMark: number
   readonly logger: Logger
+  readonly flow: Flow
 }
 
 /** The endpoints of the four sockets, with the ports that the system chose. */
@@ -92,8 +94,8 @@ export class ZeromqListener implements Output {
     await delay(settleMs)
     const requestEndpoints = await attach(this.#requests, this.#options.requests)
     const ingest = await attach(this.#ingest, this.#options.ingest)
-    this.#receive(this.#requests, frames => this.#answer(requests, frames))
-    this.#receive(this.#ingest, frames => this.#take(broker, frames))
+    void this.#receive(this.#requests, frames => this.#answer(requests, frames))
+    void this.#receive(this.#ingest, frames => this.#take(broker, frames), this.#options.flow)
     this.#sendBeacon()
     return { ingest, plain, requests: requestEndpoints, stream }
   }
@@ -115,9 +117,14 @@ export class ZeromqListener implements Output {
     for (const socket of [this.#ingest, this.#requests, this.#stream, this.#plain]) socket.close()
   }
 
-  /** Receives until the socket is closed. An error in one message never ends the loop. */
-  async #receive(socket: Pull | Router, take: (frames: Buffer[]) => void): Promise<void> {
+  /**
+   * Receives until the socket is closed. An error in one message never ends the loop.
+   *
+   * @param flow where publishers get no receipt that could be withheld, they are left waiting at the socket instead.
+   */
+  async #receive(socket: Pull | Router, take: (frames: Buffer[]) => void, flow?: Flow): Promise<void> {
     while (!this.#isClosing) {
+      if (flow?.isLagging) await new Promise<void>(resolve => flow.whenFollowed(resolve))
       try {
         const frames = await socket.receive()
         this.#arrivals++

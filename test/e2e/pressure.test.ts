@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { Relay } from '../../broker/client/index.ts'
+import { Relay, Sender } from '../../broker/client/index.ts'
 import { EventClient } from '../support/event-client.ts'
 import { startBrokerProcess, startFunctionsProcess, temporaryFolder } from '../support/processes.ts'
 import { post, times } from '../support/publish.ts'
@@ -85,4 +85,44 @@ it('ends a subscriber that stops reading at its own bound, and gives the other 5
   stalled.resume()
   await ended
   expect(bytes).toBeLessThan(count * heavy.length)
+}, 60_000)
+
+it('lets a sender that is faster than its subscriber wait, instead of losing', async () => {
+  const broker = await startBrokerProcess()
+  const relay = new Relay({ broker: broker.requests })
+  const sender = new Sender({ ingest: broker.ingest })
+  onTestFinished(async () => {
+    await sender.close()
+    await relay.close()
+  })
+  await relay.ready()
+  // More than the tail holds, in payloads that cost the subscriber more than the sender.
+  const count = 200_000
+  let next = 0
+  const received = new Promise<void>((resolve, reject) => {
+    relay.subscribe(
+      { topics: ['flood'], exact: true },
+      {},
+      {
+        start() {},
+        gap: position => reject(new Error(`a gap before ${position.offset}`)),
+        deliver(messages) {
+          for (const { payload } of messages) {
+            const number = Number.parseInt(Buffer.from(payload).toString(), 10)
+            if (number !== next++) reject(new Error(`${number} came where ${next - 1} was due`))
+          }
+          if (next === count) resolve()
+          return true
+        },
+        end: reason => reject(new Error(`ended: ${reason}`)),
+      },
+    )
+  })
+  for (let i = 0; i < count; ) {
+    let taken = Promise.resolve()
+    for (const end = Math.min(count, i + 1000); i < end; i++)
+      taken = sender.send('flood', `${i} `.padEnd(200, '.'))
+    await taken
+  }
+  await received
 }, 60_000)
