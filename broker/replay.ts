@@ -1,7 +1,7 @@
 import type { PastEpoch } from './journal/journal.ts'
 import {
   type Batch,
-  BatchWriter,
+  encodeMessages,
   type Message,
   type Position,
   parseId,
@@ -105,7 +105,7 @@ export class Replayer {
         break
       }
     }
-    return this.#finish(gap, offset, through, encode(messages))
+    return this.#finish(gap, offset, through, encodeMessages(messages))
   }
 
   #sparsePage(messages: readonly Message[], from: number, reaches: number, gap: boolean): ReplayPage {
@@ -116,7 +116,7 @@ export class Replayer {
     })
     const cut = fitting === -1 ? messages : messages.slice(0, fitting + 1)
     const through = cut.length < messages.length ? (cut.at(-1)?.offset ?? reaches) : reaches
-    return this.#finish(gap, from, through, encode(cut))
+    return this.#finish(gap, from, through, encodeMessages(cut))
   }
 
   #finish(gap: boolean, from: number, through: number, batches: readonly Uint8Array[]): ReplayPage {
@@ -139,19 +139,4 @@ function collect(batch: Batch, after: number, selects: (topic: string) => boolea
     bytes += message.weight
   }
   return bytes
-}
-
-function encode(messages: readonly Message[]): Uint8Array[] {
-  const batches: Uint8Array[] = []
-  const writer = new BatchWriter()
-  let epoch = messages[0]?.epoch ?? ''
-  for (const message of messages) {
-    if (message.epoch !== epoch || writer.isFullFor(message)) {
-      batches.push(writer.finishSparse(epoch))
-      epoch = message.epoch
-    }
-    writer.add(message, message)
-  }
-  if (writer.count > 0) batches.push(writer.finishSparse(epoch))
-  return batches
 }

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { BatchWriter, decodeBatch, type Message, maxOffset } from '../protocol/index.ts'
+import { decodeBatch, encodeMessages, type Message, maxOffset } from '../protocol/index.ts'
 import type { Section } from '../retained.ts'
 
 // Begins like no text and like no batch. The last byte is the version.
@@ -48,7 +48,7 @@ export function parseRange(name: string): Range | undefined {
 
 /** Writes a section as one immutable run of bytes. */
 export function encodeSegment(section: Section): Uint8Array {
-  const batches = encodeBatches(section.messages)
+  const batches = encodeMessages(section.messages)
   const topics = [...section.dropped].map(([topic, offset]) => ({ topic: Buffer.from(topic), offset }))
   let length = headerBytes
   for (const { topic } of topics) length += droppedBytes + topic.length
@@ -114,20 +114,4 @@ function decodeContent(bytes: Uint8Array, view: Buffer): Section | undefined {
     dropped,
     messages,
   }
-}
-
-/** A batch is of one epoch, and small enough for the count in its header. */
-function encodeBatches(messages: readonly Message[]): Uint8Array[] {
-  const batches: Uint8Array[] = []
-  const writer = new BatchWriter()
-  let epoch = messages[0]?.epoch ?? ''
-  for (const message of messages) {
-    if (message.epoch !== epoch || writer.isFullFor(message)) {
-      batches.push(writer.finishSparse(epoch))
-      epoch = message.epoch
-    }
-    writer.add(message, message)
-  }
-  if (writer.count > 0) batches.push(writer.finishSparse(epoch))
-  return batches
 }

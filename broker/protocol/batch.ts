@@ -182,6 +182,22 @@ export function encodePublications(publications: Iterable<Publication>): Uint8Ar
   return writer.finish({ epoch: noEpoch, first: 0, timeMs: 0 })
 }
 
+/** Encodes messages that need not follow each other: sparse batches, each of one epoch, in their order. */
+export function encodeMessages(messages: readonly Message[]): Uint8Array[] {
+  const batches: Uint8Array[] = []
+  const writer = new BatchWriter()
+  let epoch = messages[0]?.epoch ?? noEpoch
+  for (const message of messages) {
+    if (message.epoch !== epoch || writer.isFullFor(message)) {
+      batches.push(writer.finishSparse(epoch))
+      epoch = message.epoch
+    }
+    writer.add(message, message)
+  }
+  if (writer.count > 0) batches.push(writer.finishSparse(epoch))
+  return batches
+}
+
 /** Whether bytes claim to be a batch: they begin with the magic, and the lengths in them add up. */
 export function isBatch(bytes: Uint8Array): boolean {
   return decodeBatch(bytes) !== undefined
