@@ -7,7 +7,7 @@ export interface OpenStream {
 }
 
 /** The process wakes for heartbeats at most this often, however many streams there are. */
-const turnMs = 500
+const turnMs = 1000
 
 /**
  * The open streams of this process. Each has its heartbeat once in `heartbeatMs`, spread over that time, so that

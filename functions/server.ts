@@ -2,7 +2,6 @@ import { createServer, type Server as HttpServer, type RequestListener } from 'n
 import type { Server as HttpsServer } from 'node:https'
 import { createServer as createSocketServer, type Server as SocketServer } from 'node:net'
 import { toNodeHandler } from 'h3/node'
-import { listen } from 'listhen'
 import { createApp } from './app.ts'
 import type { Context } from './context.ts'
 import { SettingError } from './settings.ts'
@@ -74,6 +73,8 @@ async function listenWithListhen(handler: RequestListener, hostname: string, por
   await bind(probe, hostname, port)
   const wanted = portOf(probe)
   await new Promise(resolve => probe.close(resolve))
+  // Only here: it weighs more than all the rest, and production runs without it.
+  const { listen } = await import('listhen')
   const listener = await listen(handler, {
     hostname,
     port: wanted,

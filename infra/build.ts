@@ -1,15 +1,42 @@
 import { execFileSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { copyFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
+import { writeBundle } from './bundle.ts'
+import { writePages } from './pages.ts'
 
 /*
- * What other projects import, as JavaScript with its types: Node strips no types below a node_modules. Everything in
- * this project runs from its sources.
+ * Makes dist: the programs as they ship to a server, where they need Node and no packages, and what other projects
+ * import, as JavaScript with its types, since Node strips no types below a node_modules.
  */
 
 const root = fileURLToPath(new URL('..', import.meta.url))
+const dist = `${root}dist/`
 
-rmSync(`${root}dist`, { recursive: true, force: true })
+rmSync(dist, { recursive: true, force: true })
 execFileSync(`${root}node_modules/.bin/tsc`, ['--project', `${root}infra/tsconfig.client.json`], {
   stdio: 'inherit',
 })
+
+await writeBundle({ input: `${root}broker/main.ts`, file: `${dist}broker/main.js` })
+await writeBundle({
+  input: `${root}functions/main.ts`,
+  file: `${dist}functions/main.js`,
+  // In a file of its own: it is larger than all the rest, and production runs without it.
+  beside: { listhen: './listhen.js' },
+})
+await writeBundle({ input: 'listhen', file: `${dist}functions/listhen.js` })
+
+copyFileSync(addonOfThisMachine(), `${dist}zeromq.node`)
+writePages(`${root}site`, `${dist}site`)
+// Without it Node would read each program as CommonJS first.
+writeFileSync(`${dist}package.json`, `${JSON.stringify({ private: true, type: 'module' })}\n`)
+
+/** The addon that ZeroMQ itself chooses among those it brings. */
+function addonOfThisMachine(): string {
+  const require = createRequire(import.meta.url)
+  require('zeromq')
+  const addon = Object.keys(require.cache).find(path => /[\\/]zeromq[\\/].*\.node$/.test(path))
+  if (addon === undefined) throw new Error('ZeroMQ has no addon for this machine.')
+  return addon
+}

@@ -10,6 +10,12 @@ const lingerMs = 1000
 
 const encoder = new TextEncoder()
 
+interface Taken {
+  readonly promise: Promise<void>
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
 export interface SenderOptions {
   /** The broker's ingest socket. Default `tcp://127.0.0.1:5000`. */
   readonly ingest?: string
@@ -33,7 +39,7 @@ export class Sender {
   readonly #writer = new BatchWriter()
   #topic = ''
   /** What the senders of the batch that is being gathered wait for: one promise for all of them. */
-  #taken: PromiseWithResolvers<void> | undefined
+  #taken: Taken | undefined
   #queue: Promise<void> = Promise.resolve()
 
   constructor({ ingest = defaultIngest, sendHighWaterMark = 1000 }: SenderOptions = {}) {
@@ -80,7 +86,7 @@ export class Sender {
     if (this.#writer.isFullFor(publication)) this.#flush()
     this.#writer.add(publication)
     if (!this.#taken) {
-      this.#taken = Promise.withResolvers()
+      this.#taken = makeTaken()
       setImmediate(() => this.#flush())
     }
     return this.#taken.promise
@@ -94,4 +100,15 @@ export class Sender {
     // A socket takes one send at a time while its queue is full.
     this.#queue = this.#queue.then(() => this.#socket.send(frames)).then(taken.resolve, taken.reject)
   }
+}
+
+// Node 20, which this package is for too, has no `Promise.withResolvers`.
+function makeTaken(): Taken {
+  let resolve = () => {}
+  let reject: Taken['reject'] = () => {}
+  const promise = new Promise<void>((onTaken, onFailed) => {
+    resolve = onTaken
+    reject = onFailed
+  })
+  return { promise, resolve, reject }
 }

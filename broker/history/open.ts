@@ -79,7 +79,11 @@ async function openDatabase({ connector, tableName, ...options }: StoreSetting['
     setting: 'history.store.options.connector',
     name: connector,
     kind: 'a connector of db0, such as "node-sqlite"',
-    load: () => import(`db0/connectors/${connector}`),
+    // By its name as well, as above.
+    load: () =>
+      connector === 'node-sqlite'
+        ? import('db0/connectors/node-sqlite')
+        : import(`db0/connectors/${connector}`),
     options,
     isMade: isConnector,
   })

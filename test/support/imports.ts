@@ -70,7 +70,7 @@ const rules: readonly Rule[] = [
     may: [/^functions\//, '#client', '#protocol', '#logger', 'h3', 'listhen', 'crossws', 'valibot', node],
   },
   { files: /^site\//, may: [/^site\//] },
-  { files: /^infra\//, may: [/^infra\//, node] },
+  { files: /^infra\//, may: [/^infra\//, node, 'rolldown', 'zeromq'] },
   { files: /^test\//, may: [/(?:)/] },
 ]
 

@@ -1,0 +1,102 @@
+import { isBuiltin } from 'node:module'
+import { type Plugin, rolldown } from 'rolldown'
+
+/** A program in one file, which needs no packages. */
+export interface Bundle {
+  /** A source of this project, or a package. */
+  readonly input: string
+  /** In a folder beside `zeromq.node`, ZeroMQ's addon. */
+  readonly file: string
+  /** Packages that are bundles of their own, read when they are needed: the place of each, seen from this one. */
+  readonly beside?: Readonly<Record<string, string>>
+}
+
+export async function writeBundle({ input, file, beside = {} }: Bundle): Promise<void> {
+  const bundler = await rolldown({
+    input,
+    platform: 'node',
+    // Of the packages that come as modules and as CommonJS, only the modules can be taken in part.
+    resolve: { mainFields: ['module', 'main'] },
+    treeshake: { propertyReadSideEffects: false },
+    plugins: [addonBeside, placed(beside), builtins],
+    onLog(level, log, tell) {
+      // What a package does is no news to whoever builds this project.
+      if (!log.id?.includes('node_modules')) tell(level, log)
+    },
+  })
+  await bundler.write({
+    file,
+    format: 'esm',
+    codeSplitting: false,
+    // V8 keeps the source in memory, with two bytes for each character as soon as one of them needs two.
+    charset: 'ascii',
+    minify: true,
+    // Node reads it only with --enable-source-maps: then a stack trace names the sources.
+    sourcemap: true,
+    sourcemapExcludeSources: true,
+  })
+  await bundler.close()
+}
+
+/** ZeroMQ looks for its addon in its own package, and there is none. */
+const addonBeside: Plugin = {
+  name: 'addon-beside',
+  load: {
+    filter: { id: /\/zeromq\/lib\/load-addon\.js$/ },
+    handler: () => `
+      import { fileURLToPath } from 'node:url'
+      const addon = { exports: {} }
+      process.dlopen(addon, fileURLToPath(new URL('../zeromq.node', import.meta.url)))
+      export default addon.exports`,
+  },
+}
+
+function placed(places: Readonly<Record<string, string>>): Plugin {
+  return {
+    name: 'placed',
+    resolveId(id) {
+      const place = places[id]
+      return place === undefined ? null : { id: place, external: true }
+    },
+  }
+}
+
+const importedName = /^\0import:(.+)$/
+const requiredName = /^\0require:(.+)$/
+
+/**
+ * Node's own modules, taken as `require` takes them: 1 MB less. An `import` of one reads all of its exports at the
+ * start, and some of these load what nobody has asked for: `node:util` worker threads, `node:http` a WebSocket client.
+ */
+const builtins: Plugin = {
+  name: 'builtins',
+  resolveId: {
+    order: 'pre',
+    handler(id, _importer, { kind }) {
+      const name = id.startsWith('node:') ? id : `node:${id}`
+      // The bundler's own runtime imports `node:module`, and comes before all that could stand in for it.
+      if (!isBuiltin(id) || name === 'node:module') return null
+      return `\0${kind === 'require-call' ? 'require' : 'import'}:${name}`
+    },
+  },
+  load(id) {
+    const required = requiredName.exec(id)?.[1]
+    if (required) return `module.exports = ${taken(required)}`
+    const imported = importedName.exec(id)?.[1]
+    return imported ? { code: moduleOf(imported), moduleSideEffects: false } : null
+  },
+}
+
+/** A module with the exports of a builtin one, each of which can be left out. */
+function moduleOf(name: string): string {
+  const exported = Object.keys(process.getBuiltinModule(name) ?? {}).filter(key => key !== 'default')
+  return [
+    `const builtin = ${taken(name)}`,
+    'export default builtin',
+    ...exported.map(key => `const _${key} = builtin.${key}; export { _${key} as ${key} }`),
+  ].join('\n')
+}
+
+function taken(name: string): string {
+  return `/* @__PURE__ */ process.getBuiltinModule(${JSON.stringify(name)})`
+}

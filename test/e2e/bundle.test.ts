@@ -1,0 +1,157 @@
+import { execFile } from 'node:child_process'
+import { cp, mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openReader } from '../support/chat-page.ts'
+import { describeInChromium, useChromium } from '../support/chromium.ts'
+import { EventClient } from '../support/event-client.ts'
+import { type Program, startBrokerProcess, startProgram, temporaryFolder } from '../support/processes.ts'
+import { post } from '../support/publish.ts'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Where nothing of the project is but its bundle, and no package. */
+let away: string
+
+beforeAll(async () => {
+  away = await mkdtemp(join(tmpdir(), 'postern-bundle-'))
+  const project = join(away, 'project')
+  const left = new Set(['node_modules', 'dist', 'data', 'coverage', '.git'])
+  await cp(root, project, { recursive: true, filter: path => !left.has(basename(path)) })
+  await symlink(join(root, 'node_modules'), join(project, 'node_modules'))
+  await run('npm', ['run', 'build'], { cwd: project })
+  await rename(join(project, 'dist'), join(away, 'dist'))
+  await rm(project, { recursive: true })
+}, 120_000)
+
+afterAll(() => rm(away, { recursive: true, force: true }))
+
+/** As the programs of the project are named, from its root. */
+const shipped = (file: string) => relative(root, join(away, 'dist', file))
+
+const startBroker = (env: Readonly<Record<string, string>> = {}) =>
+  startBrokerProcess(env, shipped('broker/main.js'))
+
+async function startFunctions(broker: string, ...args: string[]): Promise<{ url: string; program: Program }> {
+  const program = await startProgram(shipped('functions/main.js'), args, {
+    POSTERN_BROKER: broker,
+    PORT: '0',
+  })
+  return { url: String(program.told['url']), program }
+}
+
+describe('the bundle, away from the project and from all packages', () => {
+  it('is a file for each program, the addon, and the pages', async () => {
+    const entries = await readdir(join(away, 'dist'), { recursive: true, withFileTypes: true })
+    const files = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
+    const names = files.map(file => relative(join(away, 'dist'), file))
+    const programs = names.filter(name => /^(broker|functions)\/.*\.js$/.test(name))
+    // The local listener is loaded only by those who want it.
+    expect(programs.sort()).toEqual(['broker/main.js', 'functions/listhen.js', 'functions/main.js'])
+    expect(names).toContain('zeromq.node')
+    expect(names.filter(name => /^site\/.*\.ts$/.test(name))).toEqual([])
+  })
+
+  it.each(['node', 'listhen'])('publishes and subscribes with --host %s', async host => {
+    const broker = await startBroker()
+    const { url } = await startFunctions(broker.requests, '--host', host)
+    const client = new EventClient(`${url}/event/news`)
+    await client.until(({ lastEventId }) => lastEventId !== '')
+    const { status, id } = await post(`${url}/message/news`, 'Hello')
+    expect(status).toBe(201)
+    await client.until(({ events }) => events.length === 1)
+    expect(client.events).toEqual([{ id, type: 'message', data: 'Hello' }])
+  })
+
+  it('shares one port among workers', async () => {
+    const broker = await startBroker()
+    const { url, program } = await startFunctions(broker.requests, '--host', 'node', '--workers', '2')
+    expect(program.output()).toMatch(/"event":"serving".*"workers":2/)
+    const clients = Array.from({ length: 6 }, () => new EventClient(`${url}/event/news`))
+    await Promise.all(clients.map(client => client.until(({ lastEventId }) => lastEventId !== '')))
+    await post(`${url}/message/news`, 'Hello')
+    await Promise.all(clients.map(client => client.until(({ events }) => events.length === 1)))
+    program.kill('SIGTERM')
+    expect(await program.ended).toBe(0)
+  })
+
+  it('serves pages whose scripts are JavaScript and refer to each other by their names', async () => {
+    const broker = await startBroker()
+    const { url } = await startFunctions(broker.requests, '--host', 'node')
+    const scripts = new Set<string>()
+    const follow = async (path: string): Promise<void> => {
+      if (path !== '/' && scripts.has(path)) return
+      const response = await fetch(`${url}${path}`)
+      expect(response.status, path).toBe(200)
+      if (path !== '/') {
+        scripts.add(path)
+        expect(response.headers.get('content-type')).toBe('text/javascript; charset=utf-8')
+      }
+      for (const [, place = ''] of (await response.text()).matchAll(
+        /["']((?:\.|\/site)\/[\w./-]+\.[jt]s)["']/g,
+      ))
+        await follow(new URL(place, `${url}${path}`).pathname)
+    }
+    await follow('/')
+    expect([...scripts]).toEqual(expect.arrayContaining(['/site/chat.js', '/site/stream-worker.js']))
+    expect([...scripts].filter(path => !path.endsWith('.js'))).toEqual([])
+  })
+
+  it.each<[string, (folder: string) => object, boolean]>([
+    ['fs', () => ({ driver: 'fs' }), true],
+    ['memory', () => ({ driver: 'memory' }), false],
+    [
+      'db0 with node:sqlite',
+      folder => ({
+        driver: 'db0',
+        options: { connector: 'node-sqlite', path: join(folder, 'history.sqlite') },
+      }),
+      true,
+    ],
+  ])('keeps the history in %s', async (_, store, isLasting) => {
+    const data = await temporaryFolder()
+    const broker = await startBroker({ POSTERN_DATA: data, POSTERN_CONFIG: await configOf(store(data)) })
+    const { url } = await startFunctions(broker.requests, '--host', 'node')
+    const kept = async () => (await (await fetch(`${url}/history/news`)).json()).messages.length
+    // More than the tail of the log holds: the store has what has left it.
+    for (let i = 0; i < 30; i++) await post(`${url}/message/news`, 'x'.repeat(8192))
+    expect(await kept()).toBe(30)
+    expect(await broker.stop()).toBe(0)
+    await rm(join(data, 'journal'), { recursive: true })
+    await broker.restart()
+    await expect.poll(async () => (await fetch(`${url}/health/ready`)).status).toBe(200)
+    expect((await kept()) > 0).toBe(isLasting)
+  })
+
+  it.each([
+    [{ driver: 'redis' }, 'unstorage'],
+    [{ driver: 'db0', options: { connector: 'mysql2' } }, 'db0'],
+  ])('says which package a store needs that is not in it: %o', async (store, name) => {
+    const started = startBroker({ POSTERN_CONFIG: await configOf(store) })
+    await expect(started).rejects.toThrow(`it needs the package "${name}", which is not installed`)
+  })
+})
+
+describeInChromium('the page of the bundle', () => {
+  const chromium = useChromium()
+
+  it('is a chat', async () => {
+    const broker = await startBroker()
+    const { url } = await startFunctions(broker.requests, '--host', 'node')
+    const amy = await (await openReader(chromium())).open(url)
+    const bob = await (await openReader(chromium())).open(url)
+    await amy.say('Hello')
+    await bob.shows('Hello')
+    await amy.shows('Hello')
+  })
+})
+
+async function configOf(store: object): Promise<string> {
+  const file = join(await temporaryFolder(), 'broker.config.json')
+  await writeFile(file, JSON.stringify({ tailBytes: 65_536, history: { store } }))
+  return file
+}
