@@ -111,9 +111,9 @@ const schema = (env: Env) =>
     /** How long an idempotency key is remembered. */
     idempotencyMs: v.optional(whole(0, dayMs), 10 * 60 * 1000),
     /** How many keys are remembered; about 300 bytes each. */
-    maxIdempotencyKeys: v.optional(whole(0, 10_000_000), 20_000),
+    maxIdempotencyKeys: v.optional(whole(0, 1_000_000), 20_000),
     /** Receipts are withheld while even the fastest functions process is further behind. */
-    maxLagBytes: v.optional(whole(64 * 1024, 16 * gibibyte), 4 * mebibyte),
+    maxLagBytes: v.optional(whole(mebibyte, 16 * gibibyte), 4 * mebibyte),
     /** What may wait for withheld receipts before publishers are refused. */
     maxWithheldBytes: v.optional(whole(64 * 1024, 16 * gibibyte), 16 * mebibyte),
     /** A functions process that has been silent for longer holds nothing back. */

@@ -10,6 +10,8 @@ export interface KeyBounds {
 /** The idempotency keys of the recent past, so that a repeat gets the first id. */
 export class KeyTable {
   bounds: KeyBounds
+  /** Keys that went before their time because there were too many. */
+  forgottenEarly = 0
   // A Map iterates in the order of insertion, which is the order of time: the oldest stand in front.
   readonly #entries = new Map<string, KeyEntry>()
 
@@ -32,7 +34,9 @@ export class KeyTable {
     this.#entries.set(name, entry)
     for (const [oldest, { timeMs }] of this.#entries) {
       const tooMany = this.#entries.size > this.bounds.maxIdempotencyKeys
-      if (!tooMany && entry.timeMs - timeMs <= this.bounds.idempotencyMs) break
+      const isOver = entry.timeMs - timeMs > this.bounds.idempotencyMs
+      if (!tooMany && !isOver) break
+      if (!isOver) this.forgottenEarly++
       this.#entries.delete(oldest)
     }
   }

@@ -56,7 +56,10 @@ export class Replayer {
     const end = this.#tail.position
     if (since === undefined) {
       const messages = selection && last ? this.#history.last(selection, last) : []
-      return this.#sparsePage(messages, messages[0] ? messages[0].offset - 1 : end.offset, end.offset, false)
+      // In one page, whose size the bounds of the history limit: what follows a cut would come from the tail, which
+      // still holds what the history has dropped.
+      const from = messages[0] ? messages[0].offset - 1 : end.offset
+      return this.#finish(false, from, end.offset, encodeMessages(messages))
     }
     const { offset, gap } = this.#locate(since)
     if (offset >= this.#tail.floor) {

@@ -135,7 +135,12 @@ async function start(
     historyBytes: retained.size.bytes,
     tailBytes: broker.tailBytes,
     withheldReceipts: flow.withheld,
-    counters: { ...broker.counters, ...listener.counters, archiveFailures: historian?.failures ?? 0 },
+    counters: {
+      ...broker.counters,
+      keysForgottenEarly: keys.forgottenEarly,
+      ...listener.counters,
+      archiveFailures: historian?.failures ?? 0,
+    },
   })
   const requests = new Requests({
     broker,
@@ -147,9 +152,15 @@ async function start(
     onMalformed: error => listener.malformed('requests', error),
   })
   const endpoints = await listener.start(broker, requests)
+  let toldForgotten = 0
   const tick = setInterval(() => {
     flow.expire(clock.monotonicMs())
     retained.expire(clock.nowMs())
+    if (keys.forgottenEarly > toldForgotten) {
+      toldForgotten = keys.forgottenEarly
+      // A repeat under one of them is published a second time: the promise of `idempotencyMs` is not kept.
+      logger.warn('keys-forgotten-early', { keys: toldForgotten, setting: 'maxIdempotencyKeys' })
+    }
   }, tickMs)
 
   let stopping: Promise<void> | undefined

@@ -37,6 +37,7 @@ export function createBackbone(settings: Settings, logger: Logger): Backbone {
   return new Relay({
     broker: settings.POSTERN_BROKER,
     maxBufferedBytes: settings.POSTERN_MAX_BUFFERED_BYTES,
+    onState: state => (state === 'up' ? logger.info('broker-up') : logger.error('broker-away')),
     onRepaired: messages => logger.limited('repaired', { messages }),
   })
 }

@@ -42,7 +42,10 @@ export function streamAnswer(
   if (!res) return new HTTPResponse(webBody(connect), { headers })
   const isBare = canTakeSocket(res)
   // Without its length and without chunks, a body ends with its connection.
-  if (isBare) res.removeHeader('transfer-encoding')
+  if (isBare) {
+    res.removeHeader('transfer-encoding')
+    res.setHeader('connection', 'close')
+  }
   const body: NodeBody = {
     pipe: response => pipeTo((isBare && takeSocket(response)) || response, connect),
   }

@@ -16,6 +16,12 @@ export function takeSocket(res: ServerResponse): Socket | undefined {
   res.flushHeaders()
   const ofHttp = new Set(allListeners(socket).map(({ listener }) => listener))
   res.detachSocket(socket)
+  // Threat: a request sent along with this one would be answered into the stream, and end the process when its answer
+  // meets a socket that has no response any more.
+  parser.onIncoming = () => {
+    socket.destroy()
+    return 0
+  }
   // The parser is still busy with this very request: freed before it returns, it takes the process with it.
   setImmediate(letGo, socket, parser, res, ofHttp)
   return socket
@@ -63,6 +69,8 @@ export function canTakeSocket(res: unknown): res is ServerResponse {
 }
 
 interface Parser {
+  /** Called with each request, once its head is read. */
+  onIncoming: () => number
   /** Gives the reading of the socket back to Node. */
   unconsume(): void
   /** Takes the connection from those that the server times out and closes. */
@@ -79,6 +87,8 @@ function isParser(value: unknown): value is Parser {
   return (
     typeof value === 'object' &&
     value !== null &&
-    ['unconsume', 'remove', 'close'].every(name => typeof Reflect.get(value, name) === 'function')
+    ['onIncoming', 'unconsume', 'remove', 'close'].every(
+      name => typeof Reflect.get(value, name) === 'function',
+    )
   )
 }

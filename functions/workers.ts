@@ -24,6 +24,9 @@ export class Workers {
 
   constructor(options: WorkersOptions) {
     this.#options = options
+    // Each accepts from the shared socket itself. Handed over by this process, a connection would wait for ever when
+    // its worker dies on the way.
+    cluster.schedulingPolicy = cluster.SCHED_NONE
     for (let i = 0; i < options.count; i++) this.#fork()
   }
 

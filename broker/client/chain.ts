@@ -53,8 +53,10 @@ export class Chain {
   /** The broker has said hello: the log goes on, or a new one begins there. */
   meet(newest: Position): void {
     if (!this.#tail) this.#tail = new Tail(this.#options.tailBytes, newest)
-    else if (this.#tail.position.epoch !== newest.epoch) this.#jump(newest)
-    else return this.reach(newest.offset)
+    else if (this.#tail.position.epoch !== newest.epoch || newest.offset < this.#tail.position.offset) {
+      // Another log, or an old copy of this one: what is seen here is not what will follow.
+      this.#jump(newest)
+    } else return this.reach(newest.offset)
     this.#takeHeld()
   }
 

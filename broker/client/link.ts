@@ -42,6 +42,8 @@ export interface LinkOptions {
   readonly address: string
   /** The broker can be reached, again or for the first time. */
   readonly onUp: (hello: HelloReply) => void
+  /** It cannot be reached, or not any more, for longer than a blip. */
+  readonly onAway?: () => void
   /** Called every two seconds while the broker can be reached: ask it something, so that silence is noticed. */
   readonly onSign: () => void
 }
@@ -210,6 +212,7 @@ export class Link {
 
   #giveUp(): void {
     this.#state = 'away'
+    if (!this.#isClosed) this.#options.onAway?.()
     for (const { reject } of this.#waiting) reject(new PosternError('BROKER_UNAVAILABLE'))
     this.#waiting.clear()
   }

@@ -47,7 +47,6 @@ export class Outbox {
     publication: Publication,
     { idempotencyKey, identity = '' }: PublishOptions,
   ): Promise<Receipt> {
-    await this.#link.ready()
     const bytes = recordSize(publication)
     // One alone is always taken: a broker may be set to a largest payload beyond this bound.
     if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > this.#maxPendingBytes) {
@@ -58,6 +57,7 @@ export class Outbox {
     }
     this.#pendingBytes += bytes
     try {
+      await this.#link.ready()
       return await new Promise<Receipt>((resolve, reject) => {
         this.#append(
           publication,

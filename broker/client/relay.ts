@@ -25,11 +25,15 @@ import type {
 import { Chain, type LogPage } from './chain.ts'
 import { Link } from './link.ts'
 import { Outbox } from './outbox.ts'
+import { SharedCalls } from './shared-calls.ts'
 import { Stream } from './stream.ts'
 import { type PastPage, Subscriptions } from './subscriptions.ts'
 
 /** A replay is read from memory: one that takes longer will not come. */
 const replayTimeoutMs = 5000
+
+/** Replays that are asked for at once: more would only wait in the broker, before the publishers of others. */
+const maxReplays = 16
 
 /** The stream may be this much later than a reply that tells how far the log has come. */
 const streamGraceMs = 100
@@ -49,6 +53,8 @@ export interface RelayOptions {
   readonly maxPendingBytes?: number
   /** How much of the newest log is kept in this process. Default 4 MiB. */
   readonly tailBytes?: number
+  /** Called when the broker can be reached, and when it cannot any more. */
+  readonly onState?: (state: 'up' | 'away') => void
   /** Called when messages were missed on the stream and fetched again, with their number. */
   readonly onRepaired?: (messages: number) => void
 }
@@ -66,6 +72,7 @@ export class Relay implements Backbone {
   readonly #stream: Stream
   readonly #chain: Chain
   readonly #subscriptions: Subscriptions
+  readonly #replays = new SharedCalls<PastPage>(maxReplays)
   #gathered: Batch[] | undefined
   #unreportedBytes = 0
   #graceTimer: NodeJS.Timeout | undefined
@@ -92,11 +99,13 @@ export class Relay implements Backbone {
     this.#link = new Link({
       address: this.#broker,
       onUp: ({ epoch, last, stream }) => {
+        options.onState?.('up')
         this.#stream.connect(stream.map(told => seenFrom(this.#broker, told)))
         this.#chain.meet({ epoch, offset: last })
         this.#report()
         this.#subscriptions.wake()
       },
+      onAway: () => options.onState?.('away'),
       onSign: () => {
         this.#report()
         this.#subscriptions.wake()
@@ -214,8 +223,11 @@ export class Relay implements Backbone {
 
   async #replayTopics({ topics, exact }: Selection, { since, history }: Start): Promise<PastPage> {
     const start = since === undefined ? { last: history ?? 0 } : { since }
-    const { batches, ...page } = await this.#replay({ topics, exact, ...start })
-    return { ...page, messages: batches.flatMap(batch => batch.messages) }
+    const query = { topics, exact, ...start }
+    return this.#replays.run(JSON.stringify(query), async () => {
+      const { batches, ...page } = await this.#replay(query)
+      return { ...page, messages: batches.flatMap(batch => batch.messages) }
+    })
   }
 
   async #replay(query: Omit<ReplayRequest, 'op' | 'seq'>): Promise<ReplayedPage> {

@@ -73,7 +73,13 @@ export class Sender {
   async close(): Promise<void> {
     if (this.#socket.closed) return
     this.#flush()
-    await this.#queue
+    // A broker that is away takes nothing, and its queue may be full: then closing is what ends the wait.
+    let timer: NodeJS.Timeout | undefined
+    const linger = new Promise<void>(resolve => {
+      timer = setTimeout(resolve, lingerMs)
+    })
+    await Promise.race([this.#queue, linger])
+    clearTimeout(timer)
     this.#socket.close()
   }
 

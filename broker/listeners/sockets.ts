@@ -67,9 +67,9 @@ export function openRouter(maxPayloadBytes: number): Router {
  * Binds or connects a socket as its data source name says.
  *
  * @returns the endpoints, with the ports that the system chose.
- * @throws Error that names the endpoint.
+ * @throws Error that names the setting and the endpoint.
  */
-export async function attach(socket: Socket, dsn: Dsn): Promise<Endpoint[]> {
+export async function attach(socket: Socket, dsn: Dsn, setting: string): Promise<Endpoint[]> {
   const attached: Endpoint[] = []
   for (const endpoint of dsn.endpoints) {
     const address = endpointAddress(endpoint)
@@ -77,7 +77,11 @@ export async function attach(socket: Socket, dsn: Dsn): Promise<Endpoint[]> {
       if (dsn.mode === 'bind') await socket.bind(address)
       else socket.connect(address)
     } catch (error) {
-      throw new Error(`${address}: ${error instanceof Error ? error.message : String(error)}`)
+      const reason = error instanceof Error ? error.message : String(error)
+      const variable = `POSTERN_${setting.toUpperCase()}`
+      throw new Error(
+        `${setting} cannot use ${address}: ${reason}. Set ${setting} (${variable}) to another address.`,
+      )
     }
     attached.push(dsn.mode === 'bind' ? { ...endpoint, port: portOf(socket.lastEndpoint) } : endpoint)
   }

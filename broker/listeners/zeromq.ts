@@ -57,6 +57,7 @@ export class ZeromqListener implements Output {
   #broker: Broker | undefined
   #beacon: NodeJS.Timeout | undefined
   #isQuiet = true
+  #hasStreamed = false
   #isClosing = false
   #arrivals = 0
 
@@ -75,10 +76,11 @@ export class ZeromqListener implements Output {
 
   stream(batch: Uint8Array): void {
     this.#send(this.#stream, batch)
+    this.#hasStreamed = true
     if (!this.#isQuiet) return
     this.#isQuiet = false
     clearTimeout(this.#beacon)
-    this.#beacon = setTimeout(() => this.#sendBeacon(), quietMs)
+    this.#beacon = setTimeout(() => this.#whenQuiet(), quietMs)
   }
 
   plain(payload: Uint8Array): void {
@@ -88,12 +90,12 @@ export class ZeromqListener implements Output {
   /** Binds the publishers, lets subscribers come back, then takes requests and messages. */
   async start(broker: Broker, requests: Requests): Promise<Endpoints> {
     this.#broker = broker
-    const stream = await attach(this.#stream, this.#options.stream)
+    const stream = await attach(this.#stream, this.#options.stream, 'stream')
     this.#streamEndpoints = stream
-    const plain = await attach(this.#plain, this.#options.plain)
+    const plain = await attach(this.#plain, this.#options.plain, 'plain')
     await delay(settleMs)
-    const requestEndpoints = await attach(this.#requests, this.#options.requests)
-    const ingest = await attach(this.#ingest, this.#options.ingest)
+    const requestEndpoints = await attach(this.#requests, this.#options.requests, 'requests')
+    const ingest = await attach(this.#ingest, this.#options.ingest, 'ingest')
     void this.#receive(this.#requests, frames => this.#answer(requests, frames))
     void this.#receive(this.#ingest, frames => this.#take(broker, frames), this.#options.flow)
     this.#sendBeacon()
@@ -163,6 +165,13 @@ export class ZeromqListener implements Output {
   malformed(socket: string, { code, message }: PosternError): void {
     this.counters.malformed++
     this.#options.logger.limited('refused', { socket, code, reason: message })
+  }
+
+  /** A beacon between two batches could be dropped together with the last one. */
+  #whenQuiet(): void {
+    if (!this.#hasStreamed) return this.#sendBeacon()
+    this.#hasStreamed = false
+    this.#beacon = setTimeout(() => this.#whenQuiet(), quietMs)
   }
 
   #sendBeacon(): void {

@@ -100,3 +100,34 @@ it('brings what a sender publishes without receipts to every door', async () => 
     ['message;base64', '/w=='],
   ])
 })
+
+it('says which setting names an address that is taken, and what to do', async () => {
+  const first = await startBrokerProcess()
+  const taken = `zmq-bind://PUB@${first.plain.slice('tcp://'.length)}`
+  await expect(startBrokerProcess({ POSTERN_PLAIN: taken })).rejects.toThrow(
+    /plain cannot use tcp:.*Address already in use\. Set plain \(POSTERN_PLAIN\) to another address/,
+  )
+})
+
+it('gives no more than the last messages that are asked for, however large', async () => {
+  const broker = await startBrokerProcess()
+  const relay = new Relay({ broker: broker.requests })
+  onTestFinished(() => relay.close())
+  const publish = (topic: string, bytes: number) =>
+    relay.publish({ topic, type: '', binary: true, payload: Buffer.alloc(bytes) })
+  for (let i = 0; i < 50; i++) await publish('b', 9000)
+  for (let i = 0; i < 150; i++) await publish('a', 5000)
+  for (let i = 0; i < 50; i++) await publish('b', 100)
+  const { messages } = await relay.history({ topics: ['a', 'b'], exact: false }, 1000)
+  // 100 of each topic are kept.
+  expect(messages).toHaveLength(200)
+})
+
+it('lets a sender close while the broker is away', async () => {
+  const sender = new Sender({ ingest: 'tcp://127.0.0.1:9', sendHighWaterMark: 2 })
+  for (let i = 0; i < 5; i++) {
+    sender.send('a', `message ${i}`).catch(() => {})
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  await sender.close()
+})

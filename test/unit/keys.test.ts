@@ -84,4 +84,12 @@ describe('the keys of the recent past', () => {
     table.remember(entry('d'))
     expect(keysOf(table.current(0))).toEqual(['d'])
   })
+
+  it('are counted when they go before their time because there are too many', () => {
+    const table = new KeyTable({ idempotencyMs: 1000, maxIdempotencyKeys: 2 })
+    for (const key of ['a', 'b', 'c']) table.remember(entry(key))
+    expect(table.forgottenEarly).toBe(1)
+    table.remember(entry('d', { timeMs: 5000 }))
+    expect(table.forgottenEarly).toBe(1)
+  })
 })

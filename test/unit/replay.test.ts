@@ -159,7 +159,7 @@ describe('a replay comes in pages', () => {
     expect(follow(test, { selection: below('a'), since: at(0) }).map(offsets)).toEqual([[1], [2], []])
   })
 
-  it('when the last so many are too many for one', () => {
+  it('but not when the last so many are asked for: what follows a cut would be more than those', () => {
     const test = new TestBroker(shortTail)
     fill(
       test,
@@ -167,9 +167,8 @@ describe('a replay comes in pages', () => {
       payload,
     )
     const pages = follow(test, { selection: below('a'), last: 20 })
-    expect(pages.length).toBeGreaterThanOrEqual(4)
     expect(pages[0]?.from.offset).toBe(10)
-    expect(pages.flatMap(offsets)).toEqual(range(11, 30))
+    expect(pages.map(offsets)).toEqual([range(11, 30)])
   })
 
   it('and jumps over what is not selected', () => {
