@@ -1,4 +1,4 @@
-/** The control over ZeroMQ: a forwarder from PULL to PUB, one frame a message. No order across sockets, no memory. */
+/** zeromq.js, one frame a message, from PULL to PUB: no order across sockets, no ids, no memory. */
 import { Publisher, Pull } from 'zeromq'
 
 const pull = new Pull({ linger: 0 })
