@@ -3,7 +3,7 @@ import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser'
 import * as v from 'valibot'
 import { type Dsn, isLoopback, parseDsn, type SocketType } from './listeners/dsn.ts'
 import { logLevels } from './logger.ts'
-import { parsePublicTopic } from './protocol/index.ts'
+import { parsePublicTopic, unknownVariable } from './protocol/index.ts'
 
 /** A setting is wrong: the message names it, its value and what is allowed, and is all that the operator needs. */
 export class ConfigError extends Error {
@@ -149,6 +149,8 @@ export const defaultConfigFile = 'broker.config.jsonc'
  * @throws ConfigError for the first setting that is wrong or unknown.
  */
 export function loadConfig(env: Env): Config {
+  const unknown = unknownVariable(env)
+  if (unknown) throw new ConfigError(unknown)
   const found: Record<string, unknown> = { ...readConfigFile(env['POSTERN_CONFIG'] || undefined) }
   const sources = new Map<string, string>()
   for (const [variable, setting] of Object.entries(variables)) {

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { defaultBroker, parseBrokerAddress } from '#client'
+import { unknownVariable } from '#protocol'
 
 /** A setting is wrong: the message names it, its value and what is allowed, and is all that the operator needs. */
 export class SettingError extends Error {
@@ -57,6 +58,8 @@ export type Settings = v.InferOutput<typeof schema>
  * @throws SettingError for the first that is wrong.
  */
 export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {
+  const unknown = unknownVariable(env)
+  if (unknown) throw new SettingError(unknown)
   const set = Object.fromEntries(
     Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
   )

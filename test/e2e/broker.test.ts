@@ -49,6 +49,13 @@ it('does not start with a wrong setting, and says in one line what is allowed', 
   )
 })
 
+it('does not start with a variable that it does not know', async () => {
+  const start = startBrokerProcess({ POSTERN_DEFAULT_TOPIK: 'news' })
+  await expect(start).rejects.toThrow(
+    /The variable POSTERN_DEFAULT_TOPIK is not known; known are .*POSTERN_DEFAULT_TOPIC/,
+  )
+})
+
 it('does not listen beyond loopback without being told to', async () => {
   await expect(startBrokerProcess({ POSTERN_PLAIN: 'zmq-bind://PUB@*:0' })).rejects.toThrow(/plain.*loopback/)
   const open = await startBrokerProcess({

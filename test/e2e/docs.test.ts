@@ -145,6 +145,7 @@ const otherSettings: Readonly<Record<string, unknown>> = {
   'history.store.driver': 'memory',
   'history.store.options': { base: 'elsewhere' },
   logLevel: 'warn',
+  maxLagBytes: 2_000_000,
 }
 
 const quiet = createLogger({ program: 'broker', write: () => {}, isTerminal: false, nowMs: Date.now })

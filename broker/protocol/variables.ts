@@ -1,0 +1,23 @@
+/** Every environment variable of the project. Both programs know all of them, since one start command runs both. */
+export const environmentVariables = [
+  'POSTERN_BROKER',
+  'POSTERN_CONFIG',
+  'POSTERN_DATA',
+  'POSTERN_DEFAULT_TOPIC',
+  'POSTERN_HEARTBEAT_MS',
+  'POSTERN_INGEST',
+  'POSTERN_LOG_LEVEL',
+  'POSTERN_MAX_BUFFERED_BYTES',
+  'POSTERN_PLAIN',
+  'POSTERN_PLAINTEXT',
+  'POSTERN_REQUESTS',
+  'POSTERN_RETRY_MS',
+  'POSTERN_STREAM',
+] as const
+
+/** What is wrong with the names of an environment: the first that only looks like one of ours, as a line for the operator. */
+export function unknownVariable(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const known: readonly string[] = environmentVariables
+  const name = Object.keys(env).find(name => name.startsWith('POSTERN_') && !known.includes(name))
+  return name && `The variable ${name} is not known; known are ${known.join(', ')}.`
+}
