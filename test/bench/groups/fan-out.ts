@@ -40,11 +40,11 @@ export const fanOut: Group = {
 function patternsOf({ scale }: Bench): readonly Pattern[] {
   const bytes = 100
   return [
-    { name: 'one at a time', plan: { bytes, takesTurns: true, ...until(scale, 1) } },
+    { name: 'one at a time', plan: { bytes, takesTurns: true, ...until(scale, 0.7) } },
     { name: '50/s', plan: { bytes, rate: 50, underWay: 16, ...until(scale, 1.5) } },
     ...[1, 16, 64].map(underWay => ({
       name: `W = ${underWay}`,
-      plan: { bytes, underWay, ...until(scale, 0.8) },
+      plan: { bytes, underWay, ...until(scale, 0.6) },
     })),
   ]
 }

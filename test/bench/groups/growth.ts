@@ -60,7 +60,7 @@ async function topicWays(bench: Bench, stage: Stage): Promise<Way[]> {
       name: nameOf(topics),
       isOwn: true,
       ...(topics !== counts[0] && { control: nameOf(counts[0] ?? 0) }),
-      run: () => deliver(load, system, { ...plan, ...until(bench.scale, 1) }, path),
+      run: () => deliver(load, system, { ...plan, ...until(bench.scale, 0.7) }, path),
     })
   }
   return ways
@@ -77,7 +77,7 @@ async function connectionWays(bench: Bench, stage: Stage, floor: string | undefi
         name: nameOf(name),
         isOwn: name === 'Postern',
         ...(name === 'Postern' && floor !== undefined && { control: nameOf('floor') }),
-        run: () => deliver(load, system, { bytes: 100, takesTurns: true, ...until(bench.scale, 0.7) }),
+        run: () => deliver(load, system, { bytes: 100, takesTurns: true, ...until(bench.scale, 0.5) }),
       })
     }
   }
@@ -94,7 +94,7 @@ async function sizeWays(bench: Bench, stage: Stage, floor: string | undefined): 
         name: nameOf(name),
         isOwn: name === 'Postern',
         ...(name === 'Postern' && floor !== undefined && { control: nameOf('floor') }),
-        run: () => deliver(load, system, { bytes, takesTurns: true, ...until(bench.scale, 0.7) }),
+        run: () => deliver(load, system, { bytes, takesTurns: true, ...until(bench.scale, 0.5) }),
       }
     }),
   )

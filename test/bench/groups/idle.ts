@@ -61,7 +61,7 @@ async function rest(bench: Bench, start: Start): Promise<Run> {
   const stage = new Stage()
   try {
     const { pid, readyMs } = await start(stage)
-    const momentMs = bench.scale.isQuick ? 10 : 1500
+    const momentMs = bench.scale.isQuick ? 10 : 1000
     const moment = () => new Promise(resolve => setTimeout(resolve, momentMs))
     await moment()
     const before = wakes(pid)

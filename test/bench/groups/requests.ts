@@ -31,7 +31,7 @@ export const requests: Group = {
             name: nameOf(system.name),
             isOwn: system.name === 'Postern',
             ...(system.name === 'Postern' && { control: nameOf('h3 alone') }),
-            run: () => deliver(load, system, { bytes: 100, underWay, ...until(bench.scale, 1) }),
+            run: () => deliver(load, system, { bytes: 100, underWay, ...until(bench.scale, 0.6) }),
           }
         }),
       ),

@@ -25,7 +25,7 @@ export const workers: Group = {
             name: nameOf(name),
             isOwn: true,
             ...(workerCount > 1 && { control: nameOf('one process') }),
-            run: () => deliver(load, system, { bytes: 100, ...plan, ...until(bench.scale, 1) }),
+            run: () => deliver(load, system, { bytes: 100, ...plan, ...until(bench.scale, 0.7) }),
           })
         }
       }

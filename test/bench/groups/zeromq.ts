@@ -28,7 +28,7 @@ export const zeromq: Group = {
           name: nameOf(path),
           isOwn: path.isOwn,
           ...(control && path !== control && { control: nameOf(control) }),
-          run: () => carry(path, bytes, bench.scale.isQuick ? 'count=500' : 'seconds=1'),
+          run: () => carry(path, bytes, bench.scale.isQuick ? 'count=500' : 'seconds=0.7'),
         }
       }),
     )
