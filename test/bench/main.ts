@@ -132,6 +132,9 @@ function onProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
 }
 
+// Whoever interrupts wants nothing to stay behind: what is left to do is done at the exit.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+
 try {
   const wanted = readArguments()
   if (wanted && !(await run(wanted))) {

@@ -12,10 +12,22 @@ export const root = fileURLToPath(new URL('../..', import.meta.url))
 /** How long a program may take to be up. A bound for a broken one, not a wait. */
 const upWithinMs = 20_000
 
+/** What must not outlive this process, however it ends: a server in C does not notice that nobody asks any more. */
+const running = new Set<ChildProcess>()
+const folders = new Set<string>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGTERM')
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
 /** Everything that a measurement has started, to be ended with it. */
 export class Stage {
   readonly #ends: (() => unknown)[] = []
   readonly folder = mkdtempSync(join(tmpdir(), 'postern-bench-'))
+
+  constructor() {
+    folders.add(this.folder)
+  }
 
   atEnd(end: () => unknown): void {
     this.#ends.push(end)
@@ -24,6 +36,7 @@ export class Stage {
   async close(): Promise<void> {
     for (const end of this.#ends.reverse()) await end()
     rmSync(this.folder, { recursive: true, force: true })
+    folders.delete(this.folder)
   }
 }
 
@@ -85,7 +98,8 @@ async function up(
   name: string,
   listen: (heard: (told: unknown) => void, lines: Interface) => void,
 ): Promise<Running> {
-  const ended = once(child, 'exit')
+  running.add(child)
+  const ended = once(child, 'exit').finally(() => running.delete(child))
   stage.atEnd(async () => {
     child.kill('SIGCONT')
     child.kill('SIGTERM')
