@@ -1,3 +1,4 @@
+import type { Delivery } from './delivery.ts'
 import type { Flow } from './flow.ts'
 import type { Journal, KeyEntry, Recovery } from './journal/journal.ts'
 import type { KeyTable } from './keys.ts'
@@ -7,6 +8,8 @@ import {
   type Code,
   decodeBatch,
   formatId,
+  isInSpace,
+  isServiceTopic,
   isSystemTopic,
   type Message,
   type Position,
@@ -14,7 +17,6 @@ import {
   type Publication,
   parseTopic,
   parseType,
-  probeTopic,
   type ReceiptEntry,
   recordSize,
   Tail,
@@ -59,6 +61,8 @@ export interface BrokerParts {
   readonly history: KeptHistory
   readonly keys: KeyTable
   readonly flow: Flow
+  /** Hands out the messages of push topics. */
+  readonly delivery: Pick<Delivery, 'assertRoom' | 'add'>
   readonly output: Output
   readonly clock: Clock
   /** Runs a task at the end of this turn of the event loop. */
@@ -109,6 +113,8 @@ export class Broker {
   #waiting: Waiting[] = []
   #keyed: KeyEntry[] = []
   #isDeferred = false
+  /** Whether a message of a push topic was gathered. */
+  #isPushing = false
   #withheldBytes = 0
   #timeMs = 0
   #validTopic: string | undefined
@@ -204,8 +210,10 @@ export class Broker {
     if (!batch) throw new Error('the broker has written a batch that it cannot read')
     const waiting = this.#waiting
     const keyed = this.#keyed
+    const isPushing = this.#isPushing
     this.#waiting = []
     this.#keyed = []
+    this.#isPushing = false
     try {
       this.#parts.journal.append(batch, keyed)
     } catch (error) {
@@ -217,6 +225,7 @@ export class Broker {
       return
     }
     this.#passOn(batch)
+    if (isPushing) this.#parts.delivery.add(batch.messages.filter(({ topic }) => isInSpace('push', topic)))
     for (const { request, index, offset } of waiting) {
       this.#settle(request, index, { id: formatId({ epoch: this.#epoch, offset }) })
     }
@@ -232,6 +241,8 @@ export class Broker {
         })
       }
       const earlier = key && this.#findEarlier(publication, key)
+      const isPushed = isInSpace('push', publication.topic)
+      if (isPushed && !earlier) this.#parts.delivery.assertRoom(publication.topic)
       request.weight += receiptBytes + recordSize(publication)
       if (earlier) {
         this.counters.repeated++
@@ -239,6 +250,7 @@ export class Broker {
         return
       }
       const offset = this.#append(publication, key)
+      if (isPushed) this.#isPushing = true
       this.#await(request, index, { epoch: this.#epoch, offset })
     } catch (error) {
       if (!(error instanceof PosternError)) throw error
@@ -301,7 +313,7 @@ export class Broker {
     if (topic !== this.#validTopic) {
       if (parseTopic(topic) !== topic)
         throw new PosternError('INVALID_TOPIC', 'A topic must not end in a slash.')
-      if (isSystemTopic(topic) && topic !== probeTopic) throw new PosternError('RESERVED_TOPIC')
+      if (isSystemTopic(topic) && !isServiceTopic(topic)) throw new PosternError('RESERVED_TOPIC')
       this.#validTopic = topic
     }
     parseType(type)

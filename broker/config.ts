@@ -116,7 +116,13 @@ const schema = (env: Env) =>
     maxLagBytes: v.optional(whole(mebibyte, 16 * gibibyte), 4 * mebibyte),
     /** What may wait for withheld receipts before publishers are refused. */
     maxWithheldBytes: v.optional(whole(64 * 1024, 16 * gibibyte), 16 * mebibyte),
-    /** A functions process that has been silent for longer holds nothing back. */
+    /** What may wait for pullers, over all topics, before publishers are refused. */
+    maxPushBytes: v.optional(whole(64 * 1024, 16 * gibibyte), 16 * mebibyte),
+    /** A puller that has not flushed so many messages … */
+    pullWindowMessages: v.optional(whole(1, 1_000_000), 64),
+    /** … or so many bytes gets no more. */
+    pullWindowBytes: v.optional(whole(1, gibibyte), 64 * 1024),
+    /** A functions process that has been silent for longer holds nothing back, and loses its pullers. */
     peerTimeoutMs: v.optional(whole(100, dayMs), 10_000),
     /** ZMQ_SNDHWM of the stream, in batches for each functions process. */
     streamHighWaterMark: v.optional(whole(1, 1_000_000), 64),

@@ -2,6 +2,7 @@ import type { PastEpoch } from './journal/journal.ts'
 import {
   type Batch,
   encodeMessages,
+  isSystemTopic,
   type Message,
   type Position,
   parseId,
@@ -68,7 +69,9 @@ export class Replayer {
     if (!selection) return { gap: true, from: end, through: end, more: false, batches: [] }
     const { messages, complete } = this.#history.since(selection, offset)
     const before = messages.filter(message => message.offset <= this.#tail.floor)
-    return this.#sparsePage(before, offset, this.#tail.floor, gap || !complete)
+    // No history keeps what the system's own topics carry.
+    const isKept = !selection.topics.some(isSystemTopic)
+    return this.#sparsePage(before, offset, this.#tail.floor, gap || !complete || !isKept)
   }
 
   /** Finds the place in today's numbering. Offsets go on through all epochs, so only the meaning needs care. */

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
 import { Broker, type Clock, type Output } from './broker.ts'
 import type { Config } from './config.ts'
+import { Delivery } from './delivery.ts'
 import { Flow } from './flow.ts'
 import { Historian, type Trouble } from './history/historian.ts'
 import { openArchive } from './history/open.ts'
@@ -95,6 +96,7 @@ async function start(
   if (journaledAfter > archivedThrough) retained.forgetThrough(journaledAfter)
   for (const batch of recovery.batches) for (const message of batch.messages) retained.add(message)
   const listener = new ZeromqListener({ ...config, logger, flow })
+  const delivery = new Delivery(config, listener)
   const broker = new Broker(
     config,
     {
@@ -102,6 +104,7 @@ async function start(
       history: retained,
       keys,
       flow,
+      delivery,
       output: wrap?.output?.(listener) ?? listener,
       clock,
       defer: setImmediate,
@@ -135,8 +138,12 @@ async function start(
     historyBytes: retained.size.bytes,
     tailBytes: broker.tailBytes,
     withheldReceipts: flow.withheld,
+    pullers: delivery.pullers,
+    pushMessages: delivery.waiting.messages,
+    pushBytes: delivery.waiting.bytes,
     counters: {
       ...broker.counters,
+      ...delivery.counters,
       keysForgottenEarly: keys.forgottenEarly,
       ...listener.counters,
       archiveFailures: historian?.failures ?? 0,
@@ -145,16 +152,18 @@ async function start(
   const requests = new Requests({
     broker,
     flow,
+    delivery,
     session: randomBytes(8).toString('hex'),
     monotonicMs: clock.monotonicMs,
     stream: () => listener.streamAddresses,
     status,
     onMalformed: error => listener.malformed('requests', error),
   })
-  const endpoints = await listener.start(broker, requests)
+  const endpoints = await listener.start(broker, requests, delivery)
   let toldForgotten = 0
   const tick = setInterval(() => {
     flow.expire(clock.monotonicMs())
+    delivery.expire(clock.monotonicMs())
     retained.expire(clock.nowMs())
     if (keys.forgottenEarly > toldForgotten) {
       toldForgotten = keys.forgottenEarly
@@ -177,6 +186,7 @@ async function start(
     reload(next) {
       keys.bounds = next
       flow.bounds = next
+      delivery.bounds = next
       retained.bounds = next.history
       broker.limits = { ...broker.limits, maxWithheldBytes: next.maxWithheldBytes }
       return needRestart(config, next)
@@ -195,6 +205,9 @@ const changeable: readonly string[] = [
   'maxLagBytes',
   'peerTimeoutMs',
   'maxWithheldBytes',
+  'maxPushBytes',
+  'pullWindowMessages',
+  'pullWindowBytes',
   'logLevel',
 ] satisfies (keyof Config)[]
 

@@ -57,6 +57,25 @@ export interface Subscription {
   close(): void
 }
 
+/** What a puller does with the messages that are its own. */
+export interface PullSink {
+  /**
+   * A message that is this puller's alone. The messages come in the order of the log, except those that come back
+   * from another puller.
+   *
+   * @param flushed to be called when the message has left this process: until then it counts against the puller's
+   * window, and closed meanwhile it goes to the next puller. May be called twice.
+   */
+  deliver(message: Message, flushed: () => void): void
+  /** The pull has ended: nothing follows. `failed`: the sink has thrown. */
+  end(reason: 'shutdown' | 'failed'): void
+}
+
+export interface Pull {
+  /** Nothing is delivered any more; what was not flushed goes to the next puller. May be called twice. */
+  close(): void
+}
+
 /** The newest messages of a selection at one moment. */
 export interface Snapshot {
   /** A subscription since here gets exactly what the snapshot does not hold. */
@@ -78,6 +97,15 @@ export interface Backbone {
   ready(): Promise<void>
   publish(publication: Publication, options?: PublishOptions): Promise<Receipt>
   subscribe(selection: Selection, start: Start, sink: Sink): Subscription
+  /**
+   * Receives messages of a push topic: each goes to exactly one puller of all processes, in turns to those that have
+   * room. What is published while none has room waits in the broker's memory, up to a bound (`BACKLOG_FULL`), and not
+   * over its restart. A process that loses the broker, or goes silent, loses what its pullers have not flushed to
+   * others, so that this may come twice; the pull itself goes on when the broker is back.
+   *
+   * @param topic in its name space: `$push/x`.
+   */
+  pull(topic: string, sink: PullSink): Pull
   /** @throws PosternError `BROKER_UNAVAILABLE` */
   history(selection: Selection, count: number): Promise<Snapshot>
   /** @throws PosternError `BROKER_UNAVAILABLE` */

@@ -2,6 +2,7 @@ import { Dealer } from 'zeromq'
 import {
   decodeReply,
   encodeHead,
+  type HandReply,
   type HelloReply,
   PosternError,
   protocolVersion,
@@ -27,7 +28,7 @@ export type Ask = Request extends infer R ? (R extends Request ? Omit<R, 'seq'> 
 
 /** The reply that belongs to a request. */
 export interface Answer {
-  readonly head: Exclude<Reply, { op: 'error' }>
+  readonly head: Exclude<Reply, { op: 'error' | 'hand' }>
   readonly batches: readonly Uint8Array[]
 }
 
@@ -44,6 +45,8 @@ export interface LinkOptions {
   readonly onUp: (hello: HelloReply) => void
   /** It cannot be reached, or not any more, for longer than a blip. */
   readonly onAway?: () => void
+  /** Messages for pullers, which nobody has asked for. */
+  readonly onHand: (head: HandReply, batches: readonly Uint8Array[]) => void
   /** Called every two seconds while the broker can be reached: ask it something, so that silence is noticed. */
   readonly onSign: () => void
 }
@@ -143,6 +146,7 @@ export class Link {
   }
 
   #take(reply: Reply, batches: readonly Uint8Array[]): void {
+    if (reply.op === 'hand') return this.#options.onHand(reply, batches)
     if (reply.seq === null) return
     if (reply.op === 'error') {
       this.#fail(reply.seq, PosternError.fromBody(reply.error))

@@ -7,6 +7,7 @@ import {
   type Position,
   PosternError,
   type Publication,
+  type PullSteps,
   parseId,
   type ReplayRequest,
   type Selection,
@@ -16,6 +17,8 @@ import type {
   Backbone,
   BackboneState,
   PublishOptions,
+  Pull,
+  PullSink,
   Receipt,
   Sink,
   Snapshot,
@@ -25,12 +28,16 @@ import type {
 import { Chain, type LogPage } from './chain.ts'
 import { Link } from './link.ts'
 import { Outbox } from './outbox.ts'
+import { Pulls } from './pulls.ts'
 import { SharedCalls } from './shared-calls.ts'
 import { Stream } from './stream.ts'
 import { type PastPage, Subscriptions } from './subscriptions.ts'
 
 /** A replay is read from memory: one that takes longer will not come. */
 const replayTimeoutMs = 5000
+
+/** What happens to pullers is told again when the broker has not answered by then. */
+const pullTimeoutMs = 5000
 
 /** Replays that are asked for at once: more would only wait in the broker, before the publishers of others. */
 const maxReplays = 16
@@ -72,6 +79,7 @@ export class Relay implements Backbone {
   readonly #stream: Stream
   readonly #chain: Chain
   readonly #subscriptions: Subscriptions
+  readonly #pulls: Pulls
   readonly #replays = new SharedCalls<PastPage>(maxReplays)
   #gathered: Batch[] | undefined
   #unreportedBytes = 0
@@ -98,18 +106,26 @@ export class Relay implements Backbone {
     this.#stream = new Stream(batches => this.#take(batches))
     this.#link = new Link({
       address: this.#broker,
-      onUp: ({ epoch, last, stream }) => {
+      onUp: ({ epoch, last, stream, session }) => {
         options.onState?.('up')
         this.#stream.connect(stream.map(told => seenFrom(this.#broker, told)))
         this.#chain.meet({ epoch, offset: last })
         this.#report()
         this.#subscriptions.wake()
+        this.#pulls.meet(session)
       },
+      onHand: (head, batches) => this.#pulls.take(head, messagesOf(batches)),
       onAway: () => options.onState?.('away'),
       onSign: () => {
         this.#report()
         this.#subscriptions.wake()
+        this.#pulls.sign()
       },
+    })
+    this.#pulls = new Pulls({
+      isUp: () => this.#link.state === 'up',
+      brokerMs: () => this.#link.brokerMs(0),
+      tell: steps => this.#tellPulls(steps),
     })
     this.#outbox = new Outbox(this.#link, options.maxPendingBytes)
   }
@@ -140,6 +156,12 @@ export class Relay implements Backbone {
     return subscription
   }
 
+  pull(topic: string, sink: PullSink): Pull {
+    const pull = this.#pulls.add(topic, sink)
+    if (this.#isClosed) this.#pulls.end()
+    return pull
+  }
+
   async history(selection: Selection, count: number): Promise<Snapshot> {
     await this.#link.ready()
     const messages: Message[] = []
@@ -164,6 +186,7 @@ export class Relay implements Backbone {
     this.#isClosed = true
     clearTimeout(this.#graceTimer)
     this.#subscriptions.end('shutdown')
+    this.#pulls.end()
     this.#link.close()
     this.#stream.close()
   }
@@ -214,6 +237,14 @@ export class Relay implements Backbone {
     }, streamGraceMs)
   }
 
+  async #tellPulls(steps: PullSteps): Promise<number> {
+    const session = this.#link.hello?.session
+    if (session === undefined) throw new PosternError('BROKER_UNAVAILABLE')
+    const { head } = await this.#link.request({ op: 'pull', session, ...steps }, pullTimeoutMs)
+    if (head.op !== 'pull') throw new PosternError('INTERNAL')
+    return head.pullers
+  }
+
   async #replayLog(since: Position, onRepaired: RelayOptions['onRepaired']): Promise<LogPage> {
     const page = await this.#replay({ topics: null, exact: false, since: formatId(since) })
     const messages = page.batches.reduce((sum, batch) => sum + batch.messages.length, 0)
@@ -239,6 +270,10 @@ export class Relay implements Backbone {
     const { gap, more } = head
     return { gap, more, from, through, batches: batches.flatMap(bytes => decodeBatch(bytes) ?? []) }
   }
+}
+
+function messagesOf(batches: readonly Uint8Array[]): Message[] {
+  return batches.flatMap(bytes => decodeBatch(bytes)?.messages ?? [])
 }
 
 interface ReplayedPage extends LogPage {

@@ -1,4 +1,5 @@
 import type { Broker } from '../broker.ts'
+import type { Delivery } from '../delivery.ts'
 import type { Flow } from '../flow.ts'
 import {
   type BrokerStatus,
@@ -8,8 +9,11 @@ import {
   formatId,
   type HelloReply,
   type HelloRequest,
+  isInSpace,
   PosternError,
   type PublishRequest,
+  type PullReply,
+  type PullRequest,
   parseTopic,
   protocolVersion,
   type ReceiptEntry,
@@ -24,6 +28,7 @@ type ReplyFrames = readonly Uint8Array[]
 export interface RequestsOptions {
   readonly broker: Broker
   readonly flow: Flow
+  readonly delivery: Delivery
   /** Names this process of the broker, so that a request for an earlier one is not taken for one of its own. */
   readonly session: string
   readonly monotonicMs: () => number
@@ -62,6 +67,8 @@ export class Requests {
           return reply(this.#replay(request))
         case 'position':
           return reply([encodeHead(this.#position(peer, request.seq, request.session, request.offset))])
+        case 'pull':
+          return reply([encodeHead(this.#pull(peer, request))])
         case 'status':
           return reply([encodeHead({ op: 'status', seq: request.seq, status: this.#options.status() })])
       }
@@ -145,6 +152,16 @@ export class Requests {
     flow.report(peer, offset, monotonicMs())
     const { epoch, offset: last } = broker.position
     return { op: 'position', seq, epoch, last }
+  }
+
+  #pull(peer: string, { seq, session, ...steps }: PullRequest): PullReply {
+    if (session !== this.#options.session) throw new PosternError('UNKNOWN_SESSION')
+    for (const { topic } of steps.open) {
+      if (parseTopic(topic) !== topic || !isInSpace('push', topic))
+        throw new PosternError('INVALID_TOPIC', 'A puller pulls from a push topic.')
+    }
+    const { delivery, monotonicMs } = this.#options
+    return { op: 'pull', seq, pullers: delivery.take(peer, steps, monotonicMs()) }
   }
 
   #refuse(seq: number | null, error: PosternError, reply: (frames: ReplyFrames) => void): void {

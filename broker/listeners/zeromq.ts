@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Publisher, Pull, Router } from 'zeromq'
 import type { Broker, Output } from '../broker.ts'
+import type { Delivery, DeliveryOutput, Handover } from '../delivery.ts'
 import type { Flow } from '../flow.ts'
 import type { Logger } from '../logger.ts'
-import { PosternError } from '../protocol/index.ts'
+import { encodeHead, encodeMessages, PosternError } from '../protocol/index.ts'
 import { type Dsn, type Endpoint, endpointAddress } from './dsn.ts'
 import { readIngest } from './ingest.ts'
 import type { Requests } from './requests.ts'
@@ -24,6 +25,9 @@ const drainIdleMs = 50
 /** After this long without a batch a beacon tells the last offset: a PUB drops the last batches without a word. */
 const quietMs = 250
 const beaconMs = 15_000
+
+/** After a connection has ended, and as rarely as this, it is found out whose. */
+const leftMs = 50
 
 export interface ZeromqOptions {
   readonly ingest: Dsn
@@ -46,7 +50,7 @@ export interface Endpoints {
 }
 
 /** The four ZeroMQ sockets of the broker: bytes in, bytes out. */
-export class ZeromqListener implements Output {
+export class ZeromqListener implements Output, DeliveryOutput {
   readonly counters = { malformed: 0, undeliverable: 0 }
   readonly #options: ZeromqOptions
   readonly #ingest: Pull
@@ -56,6 +60,7 @@ export class ZeromqListener implements Output {
   #streamEndpoints: readonly Endpoint[] = []
   #broker: Broker | undefined
   #beacon: NodeJS.Timeout | undefined
+  #leaving: NodeJS.Timeout | undefined
   #isQuiet = true
   #hasStreamed = false
   #isClosing = false
@@ -87,9 +92,25 @@ export class ZeromqListener implements Output {
     this.#send(this.#plain, payload)
   }
 
+  hand(
+    peer: string,
+    handovers: readonly Handover[],
+    untilMs: number,
+    onFailed: (why: 'full' | 'gone') => void,
+  ): void {
+    const head = encodeHead({ op: 'hand', seq: null, to: handovers.map(({ pull }) => pull), untilMs })
+    const batches = encodeMessages(handovers.map(({ message }) => message))
+    this.#requests.send([Buffer.from(peer, 'hex'), head, ...batches]).catch((error: unknown) => {
+      if (this.#isClosing) return
+      // ZMQ_ROUTER_MANDATORY tells a peer that is not there from one that does not read.
+      onFailed(codeOf(error) === 'EHOSTUNREACH' ? 'gone' : 'full')
+    })
+  }
+
   /** Binds the publishers, lets subscribers come back, then takes requests and messages. */
-  async start(broker: Broker, requests: Requests): Promise<Endpoints> {
+  async start(broker: Broker, requests: Requests, delivery: Delivery): Promise<Endpoints> {
     this.#broker = broker
+    this.#requests.events.on('disconnect', () => this.#whenLeft(delivery))
     const stream = await attach(this.#stream, this.#options.stream, 'stream')
     this.#streamEndpoints = stream
     const plain = await attach(this.#plain, this.#options.plain, 'plain')
@@ -115,6 +136,7 @@ export class ZeromqListener implements Output {
     }
     this.#isClosing = true
     clearTimeout(this.#beacon)
+    clearTimeout(this.#leaving)
     this.#broker?.commit()
     for (const socket of [this.#ingest, this.#requests, this.#stream, this.#plain]) socket.close()
   }
@@ -181,12 +203,24 @@ export class ZeromqListener implements Output {
     this.#beacon = setTimeout(() => this.#sendBeacon(), beaconMs)
   }
 
+  /** Which peer has left is not told, and the socket still knows it for a moment. */
+  #whenLeft(delivery: Delivery): void {
+    this.#leaving ??= setTimeout(() => {
+      this.#leaving = undefined
+      if (!this.#isClosing) delivery.probe()
+    }, leftMs)
+  }
+
   #send(socket: Publisher | Router, message: Uint8Array | Uint8Array[]): void {
     socket.send(message).catch((error: unknown) => {
       this.counters.undeliverable++
       this.#options.logger.limited('undeliverable', { reason: reasonOf(error) })
     })
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
 function reasonOf(error: unknown): string {

@@ -45,7 +45,7 @@ export const codes = {
   BACKLOG_FULL: {
     status: 503,
     temporary: true,
-    message: 'Too much is waiting for the broker. The message is not published; send it again.',
+    message: 'Too much is waiting already. The message is not published; send it again.',
   },
   JOURNAL_FAILED: {
     status: 507,

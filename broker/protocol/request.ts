@@ -53,12 +53,43 @@ export interface PositionRequest {
   readonly offset: number
 }
 
+/** Some messages of one puller, by their offsets. */
+export interface PullOffsets {
+  readonly pull: number
+  readonly offsets: readonly number[]
+}
+
+/** What has happened to the pullers of a functions process. */
+export interface PullSteps {
+  /** New pullers, and the push topics (`$push/x`) that they pull from. One that is known already goes on as it is. */
+  readonly open: readonly { readonly pull: number; readonly topic: string }[]
+  /** Messages that have left the functions process. */
+  readonly flushed: readonly PullOffsets[]
+  /** Messages that came when they were no longer this process's own. */
+  readonly returned: readonly PullOffsets[]
+  /** Pullers that are gone. What they have not flushed goes to others. */
+  readonly close: readonly number[]
+}
+
+/** Also shows that the functions process is alive: sent at every sign while it has pullers, with or without steps. */
+export interface PullRequest extends PullSteps {
+  readonly op: 'pull'
+  readonly seq: number
+  readonly session: string
+}
+
 export interface StatusRequest {
   readonly op: 'status'
   readonly seq: number
 }
 
-export type Request = HelloRequest | PublishRequest | ReplayRequest | PositionRequest | StatusRequest
+export type Request =
+  | HelloRequest
+  | PublishRequest
+  | ReplayRequest
+  | PositionRequest
+  | PullRequest
+  | StatusRequest
 
 export interface HelloReply {
   readonly op: 'hello'
@@ -106,6 +137,26 @@ export interface PositionReply {
   readonly last: number
 }
 
+export interface PullReply {
+  readonly op: 'pull'
+  readonly seq: number
+  /** How many pullers of this functions process the broker knows after the steps. */
+  readonly pullers: number
+}
+
+/**
+ * Messages for pullers of a functions process. Nobody has asked for it: it answers no request. Followed by batches with
+ * one record for each entry of `to`.
+ */
+export interface HandReply {
+  readonly op: 'hand'
+  readonly seq: null
+  /** The puller of each record. */
+  readonly to: readonly number[]
+  /** On the broker's clock: who reads it later gives the messages back. */
+  readonly untilMs: number
+}
+
 /** Figures of a running broker. */
 export interface BrokerStatus {
   readonly version: string
@@ -118,6 +169,10 @@ export interface BrokerStatus {
   readonly historyBytes: number
   readonly tailBytes: number
   readonly withheldReceipts: number
+  readonly pullers: number
+  /** What waits for pullers. */
+  readonly pushMessages: number
+  readonly pushBytes: number
   readonly counters: Readonly<Record<string, number>>
 }
 
@@ -134,7 +189,15 @@ export interface ErrorReply {
   readonly error: ErrorBody
 }
 
-export type Reply = HelloReply | ReceiptsReply | ReplayReply | PositionReply | StatusReply | ErrorReply
+export type Reply =
+  | HelloReply
+  | ReceiptsReply
+  | ReplayReply
+  | PositionReply
+  | PullReply
+  | HandReply
+  | StatusReply
+  | ErrorReply
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
@@ -186,10 +249,19 @@ export function decodeRequest(
       if (!isCount(offset)) return broken('"offset" is not a whole number.')
       return { op: 'position', seq, session, offset }
     }
+    case 'pull': {
+      const { session, open = [], flushed = [], returned = [], close = [] } = head
+      if (typeof session !== 'string') return broken('"session" is not a text.')
+      if (!isListOf(open, isPullOpening)) return broken('"open" is not a list of {pull, topic}.')
+      if (!isListOf(flushed, isPullOffsets)) return broken('"flushed" is not a list of {pull, offsets}.')
+      if (!isListOf(returned, isPullOffsets)) return broken('"returned" is not a list of {pull, offsets}.')
+      if (!isListOf(close, isCount)) return broken('"close" is not a list of whole numbers.')
+      return { op: 'pull', seq, session, open, flushed, returned, close }
+    }
     case 'status':
       return { op: 'status', seq }
     default:
-      return broken('"op" is not hello, publish, replay, position or status.')
+      return broken('"op" is not hello, publish, replay, position, pull or status.')
   }
 }
 
@@ -222,6 +294,18 @@ function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every(item => typeof item === 'string')
 }
 
+function isListOf<Item>(value: unknown, isItem: (item: unknown) => item is Item): value is Item[] {
+  return Array.isArray(value) && value.every(isItem)
+}
+
+function isPullOpening(value: unknown): value is PullSteps['open'][number] {
+  return isObject(value) && isCount(value['pull']) && typeof value['topic'] === 'string'
+}
+
+function isPullOffsets(value: unknown): value is PullOffsets {
+  return isObject(value) && isCount(value['pull']) && isListOf(value['offsets'], isCount)
+}
+
 function isRecordKey(value: unknown): value is RecordKey {
   return (
     isObject(value) &&
@@ -240,8 +324,8 @@ function isReceiptEntry(value: unknown): value is ReceiptEntry {
 }
 
 function isReply(head: Fields): head is Fields & Reply {
-  if (!isCount(head['seq']))
-    return head['op'] === 'error' && head['seq'] === null && isErrorBody(head['error'])
+  if (head['seq'] === null) return isUnasked(head)
+  if (!isCount(head['seq'])) return false
   switch (head['op']) {
     case 'hello':
       return (
@@ -265,6 +349,8 @@ function isReply(head: Fields): head is Fields & Reply {
       )
     case 'position':
       return typeof head['epoch'] === 'string' && isCount(head['last'])
+    case 'pull':
+      return isCount(head['pullers'])
     case 'status':
       return isObject(head['status'])
     case 'error':
@@ -272,4 +358,10 @@ function isReply(head: Fields): head is Fields & Reply {
     default:
       return false
   }
+}
+
+/** What answers no request: messages for pullers, and an error for a request that could not be read. */
+function isUnasked(head: Fields): boolean {
+  if (head['op'] === 'hand') return isListOf(head['to'], isCount) && Number.isFinite(head['untilMs'])
+  return head['op'] === 'error' && isErrorBody(head['error'])
 }

@@ -9,6 +9,11 @@ const systemSign = '$'
 /** The topic by which readiness proves the whole path. Never kept in a history. */
 export const probeTopic = '$probe'
 
+/** A name space beside that of the public topics: what is published in one never shows in another. */
+export type Space = 'bus' | 'push'
+
+const prefixes: Readonly<Record<Space, string>> = { bus: '$bus/', push: '$push/' }
+
 // Control characters could end a line in a log, a header or an event stream.
 // Lone surrogates have no UTF-8 form: two different texts would become the same bytes.
 const forbidden = /[\p{Cc}\p{Cs}]/u
@@ -47,6 +52,31 @@ export function isLonger(text: string, bytes: number): boolean {
 /** Whether a topic belongs to the system, and so is closed to publishers and subscribers. */
 export function isSystemTopic(topic: string): boolean {
   return topic.startsWith(systemSign)
+}
+
+/** Whether a topic is in a name space of its own. */
+export function isInSpace(space: Space, topic: string): boolean {
+  return topic.startsWith(prefixes[space])
+}
+
+/** Whether functions publish on this topic of the system for themselves or for their peers. */
+export function isServiceTopic(topic: string): boolean {
+  return topic === probeTopic || isInSpace('bus', topic) || isInSpace('push', topic)
+}
+
+/**
+ * The name under which a topic of a name space travels in the log: a topic of the system, which no history keeps.
+ *
+ * @param topic as {@link parsePublicTopic} gives it.
+ * @throws PosternError `INVALID_TOPIC` when there is no room for the name space beside it.
+ */
+export function spaceTopic(space: Space, topic: string): string {
+  const whole = prefixes[space] + topic
+  if (isLonger(whole, maxTopicBytes)) {
+    const most = maxTopicBytes - prefixes[space].length
+    throw new PosternError('INVALID_TOPIC', `A topic here must not be longer than ${most} bytes of UTF-8.`)
+  }
+  return whole
 }
 
 /**

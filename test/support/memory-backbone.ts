@@ -4,6 +4,8 @@ import type {
   BackboneState,
   EndReason,
   PublishOptions,
+  Pull,
+  PullSink,
   Receipt,
   Sink,
   Snapshot,
@@ -12,16 +14,18 @@ import type {
 } from '#client'
 import {
   type BrokerStatus,
+  isInSpace,
+  isServiceTopic,
   isSystemTopic,
   Message,
   type Position,
   PosternError,
   type Publication,
   parseId,
-  probeTopic,
   type Selection,
   selector,
 } from '#protocol'
+import { MemoryPulls } from './memory-pulls.ts'
 
 export interface MemoryBackboneOptions {
   /** Default: `chat`. */
@@ -30,6 +34,8 @@ export interface MemoryBackboneOptions {
   readonly maxPayloadBytes?: number
   /** What a subscription may have waiting before it is ended as slow. Default: 1 MiB. */
   readonly maxBufferedBytes?: number
+  /** What may wait for pullers before publishers are refused. Default: 16 MiB. */
+  readonly maxPushBytes?: number
   /** The newest so many messages can be replayed. Default: 10,000. */
   readonly maxRetainedMessages?: number
   /** False begins with a log that was never reached. Default: true. */
@@ -43,6 +49,7 @@ export class MemoryBackbone implements Backbone {
   readonly epoch = randomBytes(6).toString('hex')
   readonly #options: Required<MemoryBackboneOptions>
   readonly #groups = new Map<string, Group>()
+  readonly #pulls: MemoryPulls
   readonly #receipts = new Map<string, { readonly payload: Uint8Array; readonly receipt: Receipt }>()
   #log: Message[] = []
   #last = 0
@@ -58,11 +65,13 @@ export class MemoryBackbone implements Backbone {
       defaultTopic: 'chat',
       maxPayloadBytes: 256 * 1024,
       maxBufferedBytes: 1024 * 1024,
+      maxPushBytes: 16 * 1024 * 1024,
       maxRetainedMessages: 10_000,
       reached: true,
       nowMs: Date.now,
       ...options,
     }
+    this.#pulls = new MemoryPulls(this.#options.maxPushBytes)
     this.#reached = this.#options.reached
     this.#state = this.#reached ? 'up' : 'away'
   }
@@ -109,7 +118,7 @@ export class MemoryBackbone implements Backbone {
     this.#assertUp()
     const { maxPayloadBytes } = this.#options
     const { topic } = publication
-    if (isSystemTopic(topic) && topic !== probeTopic) throw new PosternError('RESERVED_TOPIC')
+    if (isSystemTopic(topic) && !isServiceTopic(topic)) throw new PosternError('RESERVED_TOPIC')
     if (publication.payload.length > maxPayloadBytes)
       throw new PosternError('PAYLOAD_TOO_LARGE', undefined, {
         limit: maxPayloadBytes,
@@ -142,6 +151,12 @@ export class MemoryBackbone implements Backbone {
     return member
   }
 
+  pull(topic: string, sink: PullSink): Pull {
+    const pull = this.#pulls.open(topic, sink)
+    if (this.#closed) this.#pulls.end()
+    return pull
+  }
+
   async history(selection: Selection, count: number): Promise<Snapshot> {
     this.#assertUp()
     return { position: this.position, messages: this.#newest(selector(selection), count) }
@@ -160,6 +175,7 @@ export class MemoryBackbone implements Backbone {
       historyBytes: this.#log.reduce((bytes, message) => bytes + message.weight, 0),
       tailBytes: 0,
       withheldReceipts: 0,
+      ...this.#pulls.figures,
       counters: {},
     }
   }
@@ -170,13 +186,22 @@ export class MemoryBackbone implements Backbone {
     this.#state = 'away'
     for (const group of [...this.#groups.values()])
       for (const member of [...group.members]) member.end('shutdown')
+    this.#pulls.end()
   }
 
   #assertUp(): void {
     if (this.#state !== 'up') throw new PosternError('BROKER_UNAVAILABLE')
   }
 
-  #append({ topic, type, binary, payload }: Publication): Receipt {
+  #append(publication: Publication): Receipt {
+    const isPushed = isInSpace('push', publication.topic)
+    if (isPushed) this.#pulls.assertRoom(publication.topic)
+    const message = this.#place(publication)
+    if (isPushed) this.#pulls.add(message)
+    return { id: message.id }
+  }
+
+  #place({ topic, type, binary, payload }: Publication): Message {
     const place = { epoch: this.epoch, offset: ++this.#last, timeMs: this.#options.nowMs() }
     const message = new Message(place, { topic, type, binary }, payload.slice(), 0, payload.length)
     this.#log.push(message)
@@ -185,7 +210,7 @@ export class MemoryBackbone implements Backbone {
     this.#fresh.push(message)
     // Whatever is published within one turn is delivered at once.
     if (this.#fresh.length === 1) queueMicrotask(() => this.#deliver())
-    return { id: message.id }
+    return message
   }
 
   #deliver(): void {

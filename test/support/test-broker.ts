@@ -1,4 +1,5 @@
 import { Broker, type BrokerLimits, type KeyedPublication } from '../../broker/broker.ts'
+import { Delivery, type DeliveryBounds } from '../../broker/delivery.ts'
 import { Flow, type FlowBounds } from '../../broker/flow.ts'
 import type { Journal, KeyEntry, PastEpoch } from '../../broker/journal/journal.ts'
 import { MemoryJournal } from '../../broker/journal/memory.ts'
@@ -7,7 +8,9 @@ import { type Batch, decodeBatch, type Publication, type ReceiptEntry } from '..
 import { type HistoryBounds, Retained } from '../../broker/retained.ts'
 import { publication, readBatch, textOf } from './publications.ts'
 
-type Settings = Partial<BrokerLimits & FlowBounds & KeyBounds> & { readonly history?: Partial<HistoryBounds> }
+type Settings = Partial<BrokerLimits & FlowBounds & KeyBounds & DeliveryBounds> & {
+  readonly history?: Partial<HistoryBounds>
+}
 
 /** What has come back for a request; undefined until then. */
 export interface Answer {
@@ -24,6 +27,9 @@ export class TestBroker {
   readonly plain: string[] = []
   readonly journalFailures: unknown[] = []
   readonly flow: Flow
+  readonly delivery: Delivery
+  /** What was handed over, as `peer pull text`. */
+  readonly handed: string[] = []
   readonly keys: KeyTable
   readonly history: Retained
   readonly broker: Broker
@@ -54,6 +60,9 @@ export class TestBroker {
       peerTimeoutMs: 1000,
       idempotencyMs: 60_000,
       maxIdempotencyKeys: 1000,
+      maxPushBytes: 1024 * 1024,
+      pullWindowMessages: 64,
+      pullWindowBytes: 64 * 1024,
       ...settings,
     }
     const bounds = {
@@ -64,6 +73,11 @@ export class TestBroker {
       ...settings.history,
     }
     this.flow = new Flow(limits)
+    this.delivery = new Delivery(limits, {
+      hand: (peer, handovers) => {
+        for (const { pull, message } of handovers) this.handed.push(`${peer} ${pull} ${textOf(message)}`)
+      },
+    })
     this.keys = new KeyTable(limits)
     this.history = new Retained(bounds)
     const recovery = { ...journal.recover(epoch), pastEpochs }
@@ -75,6 +89,7 @@ export class TestBroker {
         history: this.history,
         keys: this.keys,
         flow: this.flow,
+        delivery: this.delivery,
         output: {
           stream: bytes => this.streamed.push(readBatch(bytes)),
           plain: payload => this.plain.push(textOf({ payload })),

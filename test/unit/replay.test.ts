@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { formatId, type Message, maxOffset, type Position, type Selection, selector } from '#protocol'
+import {
+  formatId,
+  type Message,
+  maxOffset,
+  type Position,
+  type Selection,
+  selector,
+  spaceTopic,
+} from '#protocol'
 import type { ReplayPage, ReplayQuery } from '../../broker/replay.ts'
 import { publication, textOf } from '../support/publications.ts'
 import { messagesOf, TestBroker } from '../support/test-broker.ts'
@@ -90,6 +98,16 @@ describe.each([
 })
 
 describe('a replay', () => {
+  it('of a topic that no history keeps tells of a gap where the tail does not reach back', () => {
+    const bus = spaceTopic('bus', 'a')
+    const test = new TestBroker(shortTail)
+    fill(test, [bus, 'b', bus])
+    const replay = (since: number) => test.broker.replay({ selection: exactly(bus), since: at(since) })
+    expect(replay(0)).toMatchObject({ gap: true, from: { offset: 0 } })
+    expect(replay(2)).toMatchObject({ gap: false, through: { offset: 3 } })
+    expect(offsets(replay(2))).toEqual([3])
+  })
+
   it('that asks for nothing of the past begins at the end', () => {
     const test = new TestBroker()
     fill(test, ['a', 'a'])

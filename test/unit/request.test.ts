@@ -16,6 +16,16 @@ const requests: Request[] = [
   { op: 'replay', seq: 3, topics: ['a', 'b/c'], exact: true, since: 'aaaaaaaaaaaa-1' },
   { op: 'replay', seq: 3, topics: null, exact: false, last: 5 },
   { op: 'position', seq: 4, session: 's', offset: 0 },
+  {
+    op: 'pull',
+    seq: 5,
+    session: 's',
+    open: [{ pull: 1, topic: '$push/a' }],
+    flushed: [{ pull: 1, offsets: [7, 8] }],
+    returned: [{ pull: 1, offsets: [] }],
+    close: [2],
+  },
+  { op: 'pull', seq: 5, session: 's', open: [], flushed: [], returned: [], close: [] },
   { op: 'status', seq: Number.MAX_SAFE_INTEGER },
 ]
 
@@ -36,6 +46,8 @@ const replies: Reply[] = [
   { op: 'receipts', seq: 2, receipts: [{ id: 'aaaaaaaaaaaa-1' }, { error }] },
   { op: 'replay', seq: 3, gap: false, from: 'aaaaaaaaaaaa-1', through: 'aaaaaaaaaaaa-2', more: true },
   { op: 'position', seq: 4, epoch: 'aaaaaaaaaaaa', last: 3 },
+  { op: 'pull', seq: 5, pullers: 0 },
+  { op: 'hand', seq: null, to: [1, 1], untilMs: 1.5 },
   { op: 'error', seq: 5, error },
   { op: 'error', seq: null, error },
 ]
@@ -55,8 +67,13 @@ const heads = fc.dictionary(
       'since',
       'last',
       'offset',
+      'open',
+      'flushed',
+      'returned',
+      'close',
     ],
     ...['epoch', 'clockMs', 'stream', 'receipts', 'gap', 'from', 'through', 'more', 'status', 'error'],
+    ...['pullers', 'to', 'untilMs'],
   ),
   fc.oneof(
     fc.constantFrom(
@@ -64,6 +81,8 @@ const heads = fc.dictionary(
       'publish',
       'replay',
       'position',
+      'pull',
+      'hand',
       'status',
       'receipts',
       'error',

@@ -25,6 +25,9 @@ const figures: BrokerStatus = {
   historyBytes: 0,
   tailBytes: 0,
   withheldReceipts: 0,
+  pullers: 0,
+  pushMessages: 0,
+  pushBytes: 0,
   counters: { published: 0 },
 }
 
@@ -39,6 +42,7 @@ function begin() {
   const requests = new Requests({
     broker: test.broker,
     flow: test.flow,
+    delivery: test.delivery,
     session: 'this-session',
     monotonicMs: () => test.nowMs,
     stream: () => ['tcp://127.0.0.1:6001'],
@@ -260,6 +264,63 @@ describe('a position', () => {
   })
 })
 
+describe('a pull', () => {
+  const pull = (steps: Record<string, unknown> = {}) => ({
+    op: 'pull',
+    seq: 8,
+    session: 'this-session',
+    ...steps,
+  })
+  const pushed = encodePublications([publication({ topic: '$push/jobs', payload: 'a' })])
+
+  it('tells of the pullers of its peer, and is answered with how many there are', () => {
+    const { test, ask } = begin()
+    const open = [1, 2].map(pull => ({ pull, topic: '$push/jobs' }))
+    expect(ask(pull({ open }))?.head).toEqual({ op: 'pull', seq: 8, pullers: 2 })
+    ask(publish(), pushed)
+    expect(test.handed).toEqual(['peer 1 a'])
+    expect(ask(pull({ close: [1] }))?.head).toEqual({ op: 'pull', seq: 8, pullers: 1 })
+    expect(test.handed).toEqual(['peer 1 a', 'peer 2 a'])
+    ask(pull({ flushed: [{ pull: 2, offsets: [1] }] }))
+    expect(test.delivery.counters).toEqual({ flushed: 1, returned: 1 })
+  })
+
+  it('that was meant for another process of the broker is refused, and changes nothing', () => {
+    const { test, ask } = begin()
+    const open = [{ pull: 1, topic: '$push/jobs' }]
+    expect(ask({ ...pull({ open }), session: 'another' })?.head).toMatchObject({
+      op: 'error',
+      seq: 8,
+      error: { code: 'UNKNOWN_SESSION' },
+    })
+    expect(test.delivery.pullers).toBe(0)
+  })
+
+  it.each(['jobs', '$bus/jobs', '$push/', '$push/a//b', '$push/a/', ''])(
+    'from %j is refused whole',
+    topic => {
+      const { test, ask } = begin()
+      const open = [
+        { pull: 1, topic: '$push/jobs' },
+        { pull: 2, topic },
+      ]
+      expect(ask(pull({ open }))?.head).toMatchObject({ op: 'error', error: { code: 'INVALID_TOPIC' } })
+      expect(test.delivery.pullers).toBe(0)
+    },
+  )
+
+  it.each([
+    { open: [{ pull: 1 }] },
+    { open: [{ pull: -1, topic: '$push/a' }] },
+    { flushed: [{ pull: 1, offsets: ['1'] }] },
+    { returned: [{ offsets: [1] }] },
+    { close: ['1'] },
+    { close: 1 },
+  ])('with %j cannot be understood', steps => {
+    expect(begin().ask(pull(steps))?.head).toMatchObject({ op: 'error', error: { code: 'INVALID_REQUEST' } })
+  })
+})
+
 describe('status', () => {
   it('tells the figures', () => {
     expect(begin().ask({ op: 'status', seq: 1 })?.head).toEqual({ op: 'status', seq: 1, status: figures })
@@ -289,7 +350,7 @@ describe('a malformed request', () => {
       fc
         .record(
           {
-            op: fc.constantFrom('hello', 'publish', 'replay', 'position', 'status', 'other'),
+            op: fc.constantFrom('hello', 'publish', 'replay', 'position', 'pull', 'status', 'other'),
             seq: fc.constantFrom(0, 1, -1, 'x'),
             version: fc.constantFrom(0, 1, null),
             session: fc.constantFrom('this-session', 'other', 5),
@@ -304,6 +365,10 @@ describe('a malformed request', () => {
             exact: fc.constantFrom(true, 1),
             since: fc.constantFrom('', 'x', 'aaaaaaaaaaaa-0', 'aaaaaaaaaaaa-99', 0),
             last: fc.constantFrom(0, 5, Number.MAX_SAFE_INTEGER, -1),
+            open: fc.constantFrom([], [{ pull: 1, topic: '$push/a' }], [{ pull: 1, topic: '' }], 'x'),
+            flushed: fc.constantFrom([], [{ pull: 1, offsets: [1] }], [1]),
+            returned: fc.constantFrom([], [{ pull: 1, offsets: [1] }], null),
+            close: fc.constantFrom([], [1], [-1]),
             offset: fc.constantFrom(0, Number.MAX_SAFE_INTEGER, -1),
           },
           { requiredKeys: ['op', 'seq'] },

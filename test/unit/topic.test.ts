@@ -2,12 +2,15 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   ancestry,
+  isInSpace,
+  isServiceTopic,
   isSystemTopic,
   PosternError,
   parsePublicTopic,
   parseTopic,
   probeTopic,
   selector,
+  spaceTopic,
 } from '#protocol'
 import { anyText, topics } from '../support/publications.ts'
 
@@ -100,6 +103,35 @@ describe('the topics of the system', () => {
     expect(codeOf(() => parsePublicTopic(probeTopic))).toBe('RESERVED_TOPIC')
     expect(codeOf(() => parsePublicTopic('$anything/below'))).toBe('RESERVED_TOPIC')
     expect(parsePublicTopic('price/$')).toBe('price/$')
+  })
+})
+
+describe('a name space of its own', () => {
+  it('keeps its topics out of the public ones, and apart from those of the other', () => {
+    fc.assert(
+      fc.property(topics, topic => {
+        const spaces = ['bus', 'push'] as const
+        const named = spaces.map(space => spaceTopic(space, topic.slice(0, 60)))
+        expect(named.map(whole => codeOf(() => parsePublicTopic(whole)))).not.toContain(undefined)
+        expect(named.map(whole => spaces.filter(space => isInSpace(space, whole)))).toEqual([
+          ['bus'],
+          ['push'],
+        ])
+        expect(spaces.filter(space => isInSpace(space, topic))).toEqual([])
+      }),
+    )
+  })
+
+  it('has room for topics that leave enough of 255 bytes for its own name', () => {
+    expect(spaceTopic('bus', 'x'.repeat(250))).toBe(`$bus/${'x'.repeat(250)}`)
+    expect(codeOf(() => spaceTopic('bus', 'x'.repeat(251)))).toBe('INVALID_TOPIC')
+    expect(spaceTopic('push', 'x'.repeat(249))).toHaveLength(255)
+    expect(() => spaceTopic('push', 'é'.repeat(125))).toThrow('must not be longer than 249 bytes of UTF-8')
+  })
+
+  it('is open to functions, as the probe is, and nothing else of the system', () => {
+    expect([probeTopic, '$bus/a', '$push/a/b'].every(isServiceTopic)).toBe(true)
+    expect(['$bus', '$other/a', '$pushed/a', 'bus/a', '$probe/a'].some(isServiceTopic)).toBe(false)
   })
 })
 
