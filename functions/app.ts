@@ -6,6 +6,7 @@ import { historyRoutes } from './history.ts'
 import { messageRoutes } from './message.ts'
 import { pageRoutes } from './page.ts'
 import { createRoutes } from './routes.ts'
+import { socketRoutes } from './socket.ts'
 import { statusRoutes } from './status.ts'
 
 /** Every route in one handler. */
@@ -15,6 +16,7 @@ export function createApp(context: Context): H3 {
     .mount('', messageRoutes(context))
     .mount('', eventRoutes(context))
     .mount('', historyRoutes(context))
+    .mount('', socketRoutes(context))
     .mount('', statusRoutes(context))
     .mount('', pageRoutes(context))
 }

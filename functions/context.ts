@@ -1,6 +1,7 @@
 import { type Backbone, Relay } from '#client'
 import { type Logger, processLogger } from '#logger'
 import { OpenStreams } from './open-streams.ts'
+import type { OriginRule } from './origin.ts'
 import { readSettings, type Settings } from './settings.ts'
 
 /** What the routes need from the process that they run in. */
@@ -8,8 +9,19 @@ export interface Context {
   readonly backbone: Backbone
   readonly log: Pick<Logger, 'info' | 'error'>
   readonly streams: OpenStreams
+  /** The open WebSockets: their heartbeat is a ping. */
+  readonly sockets: OpenStreams
+  /** A WebSocket is closed after so many pings without a message; 0: never. */
+  readonly idlePings: number
+  /** Which pages may use the socket routes. */
+  readonly originRule: OriginRule
+  /** The longest message that `/echo` takes. */
+  readonly maxEchoBytes: number
+  /** How long a client may take to send the head of its first request. */
+  readonly headMs: number
   /** How long a subscriber that lost its stream waits before it connects again. */
   readonly retryMs: number
+  readonly mode: Settings['POSTERN_MODE']
   /** As `Math.random`. */
   readonly random: () => number
 }
@@ -17,17 +29,39 @@ export interface Context {
 export interface ContextOptions {
   readonly backbone: Backbone
   readonly log: Pick<Logger, 'info' | 'error'>
-  readonly settings: Pick<Settings, 'POSTERN_HEARTBEAT_MS' | 'POSTERN_RETRY_MS'>
+  readonly settings: Pick<
+    Settings,
+    | 'POSTERN_HEARTBEAT_MS'
+    | 'POSTERN_RETRY_MS'
+    | 'POSTERN_MODE'
+    | 'POSTERN_PING_MS'
+    | 'POSTERN_IDLE_MS'
+    | 'POSTERN_ALLOW_ORIGINS'
+    | 'POSTERN_MAX_ECHO_BYTES'
+    | 'POSTERN_HEAD_MS'
+  >
   /** Default: `Math.random`. */
   readonly random?: () => number
 }
+
+/** A client that has just come is not asked at once whether it is still there. */
+const firstPingFrom = 0.75
 
 export function createContext({ backbone, log, settings, random = Math.random }: ContextOptions): Context {
   return {
     backbone,
     log,
     streams: new OpenStreams(settings.POSTERN_HEARTBEAT_MS, random),
+    sockets: new OpenStreams(settings.POSTERN_PING_MS, random, firstPingFrom),
+    idlePings: Math.ceil(settings.POSTERN_IDLE_MS / settings.POSTERN_PING_MS),
+    originRule: {
+      allowOrigins: settings.POSTERN_ALLOW_ORIGINS,
+      allowsAny: settings.POSTERN_MODE === 'development' && settings.POSTERN_ALLOW_ORIGINS.length === 0,
+    },
+    maxEchoBytes: settings.POSTERN_MAX_ECHO_BYTES,
+    headMs: settings.POSTERN_HEAD_MS,
     retryMs: settings.POSTERN_RETRY_MS,
+    mode: settings.POSTERN_MODE,
     random,
   }
 }
@@ -65,7 +99,25 @@ export const sharedContext: Context = {
   get streams() {
     return (made ?? make()).streams
   },
+  get sockets() {
+    return (made ?? make()).sockets
+  },
+  get idlePings() {
+    return (made ?? make()).idlePings
+  },
+  get originRule() {
+    return (made ?? make()).originRule
+  },
+  get maxEchoBytes() {
+    return (made ?? make()).maxEchoBytes
+  },
+  get headMs() {
+    return (made ?? make()).headMs
+  },
   get retryMs() {
     return (made ?? make()).retryMs
+  },
+  get mode() {
+    return (made ?? make()).mode
   },
 }

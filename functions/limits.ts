@@ -1,5 +1,7 @@
+import type { H3Event } from 'h3'
 import type { Backbone } from '#client'
 import { PosternError } from '#protocol'
+import { readBody } from './body.ts'
 
 /** The largest payload that the broker takes. @throws PosternError `BROKER_UNAVAILABLE` */
 export async function maxPayloadBytesOf(backbone: Backbone): Promise<number> {
@@ -13,4 +15,16 @@ export function payloadTooLarge(maxPayloadBytes: number): PosternError {
     limit: maxPayloadBytes,
     setting: 'maxPayloadBytes',
   })
+}
+
+/**
+ * The body of a request as a payload.
+ *
+ * @throws PosternError `PAYLOAD_TOO_LARGE`, `INVALID_REQUEST`, `BROKER_UNAVAILABLE`
+ */
+export async function readPayload(event: H3Event, backbone: Backbone): Promise<Uint8Array> {
+  const limit = await maxPayloadBytesOf(backbone)
+  const payload = await readBody(event, limit)
+  if (payload === undefined) throw payloadTooLarge(limit)
+  return payload
 }

@@ -9,7 +9,7 @@ import { Workers } from './workers.ts'
 
 const help = `Usage: node functions/main.ts [--host listhen|node] [--workers N|auto]
 
-Serves HTTP and Server-Sent Events for a broker.
+Serves HTTP, Server-Sent Events and WebSocket for a broker.
 
   --host listhen   the local listener (default)
   --host node      Node's own HTTP server, for production
@@ -23,6 +23,12 @@ Environment (default):
   POSTERN_MAX_BUFFERED_BYTES  what may wait for one connection (4194304)
   POSTERN_HEARTBEAT_MS        how often a quiet stream shows that it is alive (15000)
   POSTERN_RETRY_MS            how long a subscriber waits before it connects again (1000)
+  POSTERN_MODE                production, development or test (production)
+  POSTERN_PING_MS             how often a WebSocket is pinged (30000)
+  POSTERN_IDLE_MS             after how long without a message it is closed; 0 is never (0)
+  POSTERN_ALLOW_ORIGINS       the pages that may use the socket routes (those of the same host)
+  POSTERN_HEAD_MS             how long a new connection may take to send a head (10000)
+  POSTERN_MAX_ECHO_BYTES      the longest message of /echo, in test mode (16777216)
 `
 
 const log = processLogger('functions')

@@ -2,9 +2,8 @@ import type { H3, H3Event, HTTPResponse } from 'h3'
 import type { Backbone } from '#client'
 import { PosternError, parseType } from '#protocol'
 import { defaultTopicOf, topicOfPath } from './address.ts'
-import { readBody } from './body.ts'
 import { type Context, sharedContext } from './context.ts'
-import { maxPayloadBytesOf, payloadTooLarge } from './limits.ts'
+import { readPayload } from './limits.ts'
 import { isBinary } from './media-type.ts'
 import { Query } from './query.ts'
 import { addRoute, answerJson, createRoutes } from './routes.ts'
@@ -48,13 +47,6 @@ function publishOptionsOf(event: H3Event): { readonly idempotencyKey?: string } 
   if (!idempotencyKey.test(key))
     throw new PosternError('INVALID_KEY', 'An Idempotency-Key must be 1 to 255 visible ASCII characters.')
   return { idempotencyKey: key }
-}
-
-async function readPayload(event: H3Event, backbone: Backbone): Promise<Uint8Array> {
-  const limit = await maxPayloadBytesOf(backbone)
-  const payload = await readBody(event, limit)
-  if (payload === undefined) throw payloadTooLarge(limit)
-  return payload
 }
 
 export default messageRoutes(sharedContext)

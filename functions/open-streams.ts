@@ -21,11 +21,12 @@ export class OpenStreams {
   #timer: NodeJS.Timeout | undefined
   #turn = 0
 
-  constructor(heartbeatMs: number, random: () => number) {
+  /** @param firstFrom the part of `heartbeatMs` before which no stream has its first heartbeat. */
+  constructor(heartbeatMs: number, random: () => number, firstFrom = 0) {
     const slots = Math.max(1, Math.floor(heartbeatMs / turnMs))
     this.#slots = Array.from({ length: slots }, () => new Set<OpenStream>())
     this.#slotMs = heartbeatMs / slots
-    this.#random = random
+    this.#random = () => firstFrom + (1 - firstFrom) * random()
   }
 
   get size(): number {
@@ -33,7 +34,8 @@ export class OpenStreams {
   }
 
   add(stream: OpenStream): void {
-    const slot = this.#slots[Math.floor(this.#random() * this.#slots.length)]
+    const ahead = 1 + Math.floor(this.#random() * this.#slots.length)
+    const slot = this.#slots[(this.#turn + ahead) % this.#slots.length]
     if (!slot || this.#slotOf.has(stream)) return
     slot.add(stream)
     this.#slotOf.set(stream, slot)

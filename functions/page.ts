@@ -10,6 +10,9 @@ import { Site, type SiteFile, toSiteFile } from './site.ts'
 
 const route = '/site'
 const indexName = 'index.html'
+/** The folder of the playground: outside development mode it is as if it were not there. */
+const playgroundFolder = 'playground/'
+const playgroundName = `${playgroundFolder}page.html`
 const siteFolder = fileURLToPath(new URL('../site/', import.meta.url))
 
 const headers = {
@@ -30,13 +33,20 @@ const headers = {
   'referrer-policy': 'no-referrer',
 }
 
-/** `GET /`: the chat page. `GET /site/*`: the files it is made of. */
+/** `GET /`: the chat page. `GET /playground`: the playground. `GET /site/*`: the files they are made of. */
 export function pageRoutes(context: Context, folder: string = siteFolder): H3 {
   const routes = createRoutes(context)
   const site = new Site(folder)
   addRoute(routes, '/', { GET: event => answerIndex(event, site, context.backbone) })
+  addRoute(routes, '/playground', {
+    GET: async event =>
+      answerFile(event, isInDevelopment(context) ? await site.file(playgroundName) : undefined),
+  })
   addRoute(routes, `${route}/**`, {
-    GET: async event => answerFile(event, await namedFile(site, event.url.pathname.slice(route.length + 1))),
+    GET: async event => {
+      const path = event.url.pathname.slice(route.length + 1)
+      return answerFile(event, await namedFile(site, path, context))
+    },
   })
   return routes
 }
@@ -54,10 +64,15 @@ async function answerIndex(event: H3Event, site: Site, backbone: Backbone): Prom
   }
 }
 
-async function namedFile(site: Site, path: string): Promise<SiteFile | undefined> {
+function isInDevelopment({ mode }: Context): boolean {
+  return mode === 'development'
+}
+
+async function namedFile(site: Site, path: string, context: Context): Promise<SiteFile | undefined> {
   const name = decodePercent(path)
-  // The index needs its topic: it has its own address.
-  return name === undefined || name === indexName ? undefined : site.file(name)
+  // The pages have addresses of their own.
+  if (name === undefined || name === indexName || name === playgroundName) return undefined
+  return name.startsWith(playgroundFolder) && !isInDevelopment(context) ? undefined : site.file(name)
 }
 
 /** The page with the default topic in it. */

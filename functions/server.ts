@@ -4,7 +4,10 @@ import { createServer as createSocketServer, type Server as SocketServer } from 
 import { toNodeHandler } from 'h3/node'
 import { createApp } from './app.ts'
 import type { Context } from './context.ts'
+import { limitHeads } from './head-limit.ts'
 import { SettingError } from './settings.ts'
+import { socketRoutes } from './socket.ts'
+import { acceptSockets } from './upgrade.ts'
 
 type Server = HttpServer | HttpsServer
 
@@ -17,14 +20,14 @@ export interface ServeOptions {
   /** 0 takes any free one. */
   readonly port: number
   readonly context: Context
-  /** What answers. Default: every route. */
+  /** What answers requests. Default: every route. */
   readonly handler?: RequestListener
 }
 
 export interface RunningServer {
   readonly url: string
   /**
-   * Takes no more connections, ends the streams, lets requests that are under way come to their end for up to
+   * Takes no more connections, ends the streams and the sockets, lets requests that are under way come to their end for up to
    * `graceMs`, and lets go of the backbone. May be called twice.
    */
   close(): Promise<void>
@@ -43,11 +46,12 @@ export async function serve({
   hostname,
   port,
   context,
-  handler,
+  handler = toNodeHandler(createApp(context)),
 }: ServeOptions): Promise<RunningServer> {
-  const listener = handler ?? toNodeHandler(createApp(context))
   const listenOn = host === 'node' ? listenWithNode : listenWithListhen
-  const server = await listenOn(listener, hostname, port)
+  const server = await listenOn(handler, hostname, port)
+  limitHeads(server, context.headMs)
+  acceptSockets(server, socketRoutes(context))
   let closed: Promise<void> | undefined
   return {
     url: urlOf(server, hostname),
@@ -117,9 +121,10 @@ function toSettingError(error: NodeJS.ErrnoException, hostname: string, port: nu
   }
 }
 
-async function closeServer(server: Server, { streams, backbone }: Context): Promise<void> {
+async function closeServer(server: Server, { streams, sockets, backbone }: Context): Promise<void> {
   const closed = new Promise(resolve => server.close(resolve))
   streams.shutDown()
+  sockets.shutDown()
   // A connection that was kept alive becomes idle when its last request ends, and nobody else closes it then.
   const sweep = setInterval(() => server.closeIdleConnections(), 50)
   const { promise: graceOver, resolve } = Promise.withResolvers<void>()

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { defaultBroker, parseBrokerAddress } from '#client'
 import { unknownVariable } from '#protocol'
+import { isOriginPattern } from './origin.ts'
 
 /** A setting is wrong: the message names it, its value and what is allowed, and is all that the operator needs. */
 export class SettingError extends Error {
@@ -29,6 +30,13 @@ function isBrokerAddress(text: string): boolean {
   }
 }
 
+function toHosts(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map(host => host.trim().toLowerCase())
+    .filter(host => host !== '')
+}
+
 const schema = v.object({
   /** The broker's requests socket. */
   POSTERN_BROKER: v.optional(
@@ -47,6 +55,31 @@ const schema = v.object({
   POSTERN_HEARTBEAT_MS: v.optional(wholeNumber(500, 600_000), '15000'),
   /** How long a subscriber that lost its stream waits before it connects again. */
   POSTERN_RETRY_MS: v.optional(wholeNumber(0, 600_000), '1000'),
+  /** Who is meant to reach the functions. In `development` there is the playground, in `test` there is `/echo`. */
+  POSTERN_MODE: v.optional(
+    v.picklist(['production', 'development', 'test'], 'allowed is production, development or test'),
+    'production',
+  ),
+  /** How often the server pings a WebSocket. One that has not answered by the next is dead. */
+  POSTERN_PING_MS: v.optional(wholeNumber(500, 600_000), '30000'),
+  /** After how long without a message a WebSocket is closed, looked at with each ping; 0: never. */
+  POSTERN_IDLE_MS: v.optional(wholeNumber(0, 86_400_000), '0'),
+  /** The hosts of the pages that may use the socket routes. None: each page those of its own host. */
+  POSTERN_ALLOW_ORIGINS: v.optional(
+    v.pipe(
+      v.string(),
+      v.transform(toHosts),
+      v.check(
+        hosts => hosts.every(isOriginPattern),
+        'allowed is a list of hosts as example.com, example.com:8080 or *.example.com, with commas between them',
+      ),
+    ),
+    '',
+  ),
+  /** How long a client may take to send the head of its first request. */
+  POSTERN_HEAD_MS: v.optional(wholeNumber(500, 60_000), '10000'),
+  /** The longest message of `/echo`, in bytes. */
+  POSTERN_MAX_ECHO_BYTES: v.optional(wholeNumber(1, 2 ** 30), '16777216'),
 })
 
 /** What an operator sets for functions, checked. */

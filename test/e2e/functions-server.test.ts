@@ -11,6 +11,7 @@ import history from '../../functions/history.ts'
 import message, { messageRoutes } from '../../functions/message.ts'
 import page from '../../functions/page.ts'
 import { serve } from '../../functions/server.ts'
+import socket from '../../functions/socket.ts'
 import status from '../../functions/status.ts'
 import { EventReader } from '../support/event-reader.ts'
 import { socketHostKinds, startHost, testContext } from '../support/function-hosts.ts'
@@ -162,6 +163,11 @@ describe('the default export of each file', () => {
     expect(await unknown.json()).toMatchObject({ error: { code: 'NOT_FOUND' } })
     expect(toNodeHandler(handler)).toBeTypeOf('function')
   })
+})
+
+it('socket is a complete handler, whose routes are there for what they take alone', async () => {
+  expect((await socket.fetch(new Request('http://x/sub/a'))).status).toBe(404)
+  expect((await socket.fetch(new Request('http://x/pub/a', { method: 'PUT' }))).status).toBe(404)
 })
 
 describe('functions/main.ts', () => {

@@ -49,12 +49,22 @@ export interface TestContext extends Context {
 export interface TestContextOptions extends MemoryBackboneOptions {
   readonly heartbeatMs?: number
   readonly retryMs?: number
+  readonly mode?: Context['mode']
+  readonly pingMs?: number
+  readonly idleMs?: number
+  readonly headMs?: number
+  readonly allowOrigins?: readonly string[]
 }
 
 /** A context over a log in memory. */
 export function testContext({
   heartbeatMs = 15_000,
   retryMs = 1000,
+  mode = 'production',
+  pingMs = 30_000,
+  idleMs = 0,
+  headMs = 10_000,
+  allowOrigins = [],
   ...options
 }: TestContextOptions = {}): TestContext {
   const backbone = new MemoryBackbone(options)
@@ -65,7 +75,16 @@ export function testContext({
       info: (event, fields = {}) => logged.push({ level: 'info', event, fields }),
       error: (event, fields = {}) => logged.push({ level: 'error', event, fields }),
     },
-    settings: { POSTERN_HEARTBEAT_MS: heartbeatMs, POSTERN_RETRY_MS: retryMs },
+    settings: {
+      POSTERN_HEARTBEAT_MS: heartbeatMs,
+      POSTERN_RETRY_MS: retryMs,
+      POSTERN_MODE: mode,
+      POSTERN_PING_MS: pingMs,
+      POSTERN_IDLE_MS: idleMs,
+      POSTERN_HEAD_MS: headMs,
+      POSTERN_ALLOW_ORIGINS: allowOrigins,
+      POSTERN_MAX_ECHO_BYTES: 16 * 1024 * 1024,
+    },
     random: () => 0.5,
   })
   return { ...context, backbone, logged }

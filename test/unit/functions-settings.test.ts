@@ -10,6 +10,12 @@ describe('the settings of functions', () => {
       POSTERN_MAX_BUFFERED_BYTES: 4 * 1024 * 1024,
       POSTERN_HEARTBEAT_MS: 15_000,
       POSTERN_RETRY_MS: 1000,
+      POSTERN_MODE: 'production',
+      POSTERN_PING_MS: 30_000,
+      POSTERN_IDLE_MS: 0,
+      POSTERN_ALLOW_ORIGINS: [],
+      POSTERN_HEAD_MS: 10_000,
+      POSTERN_MAX_ECHO_BYTES: 16 * 1024 * 1024,
     }
     expect(readSettings({})).toEqual(defaults)
     expect(readSettings({ PORT: '', HOST: '', PATH: '/bin' })).toEqual(defaults)
@@ -25,6 +31,13 @@ describe('the settings of functions', () => {
     })
   })
 
+  it('have hosts in a list, in lower case', () => {
+    const { POSTERN_ALLOW_ORIGINS } = readSettings({
+      POSTERN_ALLOW_ORIGINS: 'Example.com, *.example.org:8080',
+    })
+    expect(POSTERN_ALLOW_ORIGINS).toEqual(['example.com', '*.example.org:8080'])
+  })
+
   it.each([
     ['PORT', '65536', 'a whole number from 0 to 65535'],
     ['PORT', '-1', 'a whole number'],
@@ -37,6 +50,10 @@ describe('the settings of functions', () => {
     ['POSTERN_MAX_BUFFERED_BYTES', '1k', 'a whole number'],
     ['POSTERN_HEARTBEAT_MS', '10', 'from 500 to 600000'],
     ['POSTERN_RETRY_MS', 'soon', 'a whole number'],
+    ['POSTERN_ALLOW_ORIGINS', 'http://example.com', 'example.com'],
+    ['POSTERN_ALLOW_ORIGINS', '*', '*.example.com'],
+    ['POSTERN_PING_MS', '0', 'from 500 to 600000'],
+    ['POSTERN_MODE', 'dev', 'production, development or test'],
   ])('%s cannot be %j, and one line says so', (name, value, allowed) => {
     const read = () => readSettings({ [name]: value })
     expect(read).toThrow(SettingError)

@@ -179,6 +179,7 @@ describe('the wire, as the paper shows it', () => {
       'publish',
       'replay',
       'position',
+      'pull',
       'status',
     ])
     expect(decoded).toEqual(requests.map(text => JSON.parse(text)))
@@ -186,12 +187,15 @@ describe('the wire, as the paper shows it', () => {
 
   it('has replies that a client reads', () => {
     const replies = codeOf(brokerPaper, 'json reply')
+    const [unasked = ''] = codeOf(brokerPaper, 'json hand')
+    expect(decodeReply(Buffer.from(unasked))).toEqual(JSON.parse(unasked))
     const decoded = replies.map(text => decodeReply(Buffer.from(text)))
     expect(decoded.map(reply => reply?.op)).toEqual([
       'hello',
       'receipts',
       'replay',
       'position',
+      'pull',
       'status',
       'error',
     ])

@@ -1,0 +1,73 @@
+import type { Backbone, EndReason, Sink, Start, Subscription } from '#client'
+import type { Message, Position, Selection } from '#protocol'
+import { encodeSocketGap, type SocketEncoder } from './socket-encoding.ts'
+import type { SocketOwner, WebSocketConnection } from './websocket.ts'
+import { closeCodes } from './websocket-frame.ts'
+
+/** What a subscriber on a WebSocket gets. */
+export interface SocketSubscriberOptions {
+  readonly backbone: Backbone
+  /** Shared by all that get the same. */
+  readonly encoder: SocketEncoder
+  readonly selection: Selection
+  readonly start: Start
+  /** Messages of this type are its own, and left out. */
+  readonly ownType?: string
+}
+
+/** One subscriber on a WebSocket: what comes from the log on one side, a connection on the other. */
+export class SocketSubscriber implements Sink, SocketOwner {
+  readonly #connection: WebSocketConnection
+  readonly #encoder: SocketEncoder
+  readonly #ownType: string | undefined
+  readonly #subscription: Subscription
+  #isFull = false
+
+  constructor(connection: WebSocketConnection, options: SocketSubscriberOptions) {
+    this.#connection = connection
+    this.#encoder = options.encoder
+    this.#ownType = options.ownType
+    this.#subscription = options.backbone.subscribe(options.selection, options.start, this)
+  }
+
+  start(): void {}
+
+  gap(position: Position): void {
+    if (this.#encoder.format.envelope) this.#write(encodeSocketGap(position))
+    // Bare payloads leave no other way to tell.
+    else this.#connection.close(closeCodes.gap, 'gap')
+  }
+
+  deliver(messages: readonly Message[]): boolean {
+    const others = this.#withoutOwn(messages)
+    if (others.length > 0) this.#write(this.#encoder.encode(others))
+    return !this.#isFull
+  }
+
+  end(reason: EndReason): void {
+    if (reason === 'shutdown') this.#connection.shutDown()
+    else if (reason === 'slow') this.#connection.close(closeCodes.tryAgainLater, 'slow')
+    else this.#connection.close(closeCodes.internal, '')
+  }
+
+  drained(): void {
+    if (!this.#isFull) return
+    this.#isFull = false
+    this.#subscription.resume()
+  }
+
+  gone(): void {
+    this.#subscription.close()
+  }
+
+  /** The list itself where nothing of it is its own: only that is encoded once for all. */
+  #withoutOwn(messages: readonly Message[]): readonly Message[] {
+    const ownType = this.#ownType
+    if (ownType === undefined || !messages.some(({ type }) => type === ownType)) return messages
+    return messages.filter(({ type }) => type !== ownType)
+  }
+
+  #write(frames: Uint8Array): void {
+    if (!this.#connection.write(frames)) this.#isFull = true
+  }
+}
