@@ -37,7 +37,7 @@ interface Rule {
 
 const node = /^node:/
 const protocol = /^broker\/protocol\//
-const core = /^broker\/(broker|flow|keys|replay|retained|topic-tree)\.ts$/
+const core = /^broker\/(broker|flow|intake|keys|replay|retained|strand|topic-tree)\.ts$/
 
 /** The directions: whatever is not named here is not allowed. */
 const rules: readonly Rule[] = [
