@@ -24,9 +24,6 @@ const tickMs = 2000
 /** How much of the journal may wait for an archive that does not take it, in tails. */
 const maxJournalTails = 4
 
-/** The journal is cut into this many files, so that what is retired goes in steps. */
-const filesPerTail = 1
-
 /** A running broker. */
 export interface BrokerService {
   readonly endpoints: Endpoints
