@@ -5,18 +5,18 @@ import type { KeyTable } from './keys.ts'
 import {
   type Batch,
   BatchWriter,
+  type Beginning,
   type Code,
-  decodeBatch,
   formatId,
   isInSpace,
   isServiceTopic,
   isSystemTopic,
-  type Message,
   type Position,
   PosternError,
   type Publication,
   parseTopic,
   parseType,
+  placeBatch,
   type ReceiptEntry,
   recordSize,
   Tail,
@@ -40,7 +40,7 @@ export interface Clock {
 
 /** The history that the broker fills and reads. */
 export interface KeptHistory extends History {
-  add(message: Message): void
+  addBatch(batch: Batch): void
   expire(nowMs: number): void
   detachThrough(offset: number): void
   readonly size: { readonly topics: number; readonly messages: number; readonly bytes: number }
@@ -91,6 +91,12 @@ interface Waiting {
   readonly index: number
   readonly offset: number
 }
+
+/**
+ * A publisher's batch of this size goes into the log as it has come. Smaller ones are copied together: they may lie
+ * in a larger buffer of the socket, which each of them would keep.
+ */
+const wholeBatchBytes = 8 * 1024
 
 /** What a receipt takes while it is withheld, beside its message. */
 const receiptBytes = 256
@@ -164,6 +170,21 @@ export class Broker {
   }
 
   /**
+   * Takes a batch whose publisher expects no receipt, as it is, its bytes included: its topics, types and texts have
+   * been checked, and no payload is too large.
+   */
+  acceptBatch(batch: Batch): void {
+    if (batch.bytes.length >= wholeBatchBytes) {
+      this.commit()
+      this.#log(placeBatch(batch, this.#next()))
+      return
+    }
+    if (this.#writer.isFull(batch.count, batch.records.length)) this.commit()
+    this.#writer.addRecords(batch)
+    this.#deferCommit()
+  }
+
+  /**
    * Takes messages and replies with one receipt or error for each, in their order, when all of them are in the
    * journal and the functions can follow.
    */
@@ -197,17 +218,21 @@ export class Broker {
       epoch: this.#epoch,
       first: this.#tail.position.offset + 1,
       timeMs: this.#parts.clock.nowMs(),
-    })
+    }).bytes
   }
 
   /** Puts what has been gathered into the log now. */
   commit(): void {
-    if (this.#writer.count === 0) return
-    const nowMs = this.#parts.clock.nowMs()
-    this.#timeMs = Math.max(this.#timeMs, nowMs)
-    const first = this.#tail.position.offset + 1
-    const batch = decodeBatch(this.#writer.finish({ epoch: this.#epoch, first, timeMs: this.#timeMs }))
-    if (!batch) throw new Error('the broker has written a batch that it cannot read')
+    if (this.#writer.count > 0) this.#log(this.#writer.finish(this.#next()))
+  }
+
+  /** The place that follows in the log. Its time is never before that of the last one, whatever the clock does. */
+  #next(): Beginning {
+    this.#timeMs = Math.max(this.#timeMs, this.#parts.clock.nowMs())
+    return { epoch: this.#epoch, first: this.#tail.position.offset + 1, timeMs: this.#timeMs }
+  }
+
+  #log(batch: Batch): void {
     const waiting = this.#waiting
     const keyed = this.#keyed
     const isPushing = this.#isPushing
@@ -218,14 +243,14 @@ export class Broker {
       this.#parts.journal.append(batch, keyed)
     } catch (error) {
       for (const entry of keyed) this.#parts.keys.forget(entry)
-      this.counters.refused += batch.messages.length
+      this.counters.refused += batch.count
       const body = new PosternError('JOURNAL_FAILED').toBody()
       this.#parts.onJournalFailure(error)
       for (const { request, index } of waiting) this.#settle(request, index, { error: body })
       return
     }
     this.#passOn(batch)
-    if (isPushing) this.#parts.delivery.add(batch.messages.filter(({ topic }) => isInSpace('push', topic)))
+    if (isPushing) this.#parts.delivery.add(batch.select(topic => isInSpace('push', topic)))
     for (const { request, index, offset } of waiting) {
       this.#settle(request, index, { id: formatId({ epoch: this.#epoch, offset }) })
     }
@@ -298,14 +323,17 @@ export class Broker {
       this.#parts.keys.remember(entry)
       this.#keyed.push(entry)
     }
-    if (!this.#isDeferred) {
-      this.#isDeferred = true
-      this.#parts.defer(() => {
-        this.#isDeferred = false
-        this.commit()
-      })
-    }
+    this.#deferCommit()
     return offset
+  }
+
+  #deferCommit(): void {
+    if (this.#isDeferred) return
+    this.#isDeferred = true
+    this.#parts.defer(() => {
+      this.#isDeferred = false
+      this.commit()
+    })
   }
 
   #check({ topic, type, payload }: Publication): void {
@@ -329,13 +357,11 @@ export class Broker {
     const { history, output, flow } = this.#parts
     const floor = this.#tail.floor
     this.#tail.push(batch)
-    for (const message of batch.messages) history.add(message)
+    history.addBatch(batch)
     if (this.#tail.floor > floor) history.detachThrough(this.#tail.floor)
     output.stream(batch.bytes)
-    for (const message of batch.messages) {
-      if (message.topic === this.limits.defaultTopic) output.plain(message.payload)
-    }
-    this.counters.published += batch.messages.length
+    for (const { payload } of batch.select(topic => topic === this.limits.defaultTopic)) output.plain(payload)
+    this.counters.published += batch.count
     flow.published(batch.last, batch.bytes.length)
   }
 

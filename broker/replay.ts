@@ -139,8 +139,8 @@ export class Replayer {
 
 function collect(batch: Batch, after: number, selects: (topic: string) => boolean, into: Message[]): number {
   let bytes = 0
-  for (const message of batch.messages) {
-    if (message.offset <= after || !selects(message.topic)) continue
+  for (const message of batch.select(selects)) {
+    if (message.offset <= after) continue
     into.push(message)
     bytes += message.weight
   }

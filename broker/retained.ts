@@ -1,5 +1,7 @@
-import { isSystemTopic, type Message, type Selection } from './protocol/index.ts'
-import { type TopicNode, TopicTree } from './topic-tree.ts'
+import { Intake } from './intake.ts'
+import { type Batch, isSystemTopic, type Message, type Selection } from './protocol/index.ts'
+import { type Entry, gatherByTopic, type Strand, toMessages } from './strand.ts'
+import { TopicTree } from './topic-tree.ts'
 
 /** How much of the past is kept. Each bound holds on its own. */
 export interface HistoryBounds {
@@ -44,37 +46,13 @@ export const segmentOverheadBytes = 320
  */
 const maxNamedTopics = 4096
 
-/** A kept message between its neighbours. */
-interface Entry {
-  readonly message: Message
-  readonly strand: Strand
-  readonly bytes: number
-  /** The neighbours in the log. */
-  previous: Entry | undefined
-  next: Entry | undefined
-  /** The neighbours in the topic. */
-  older: Entry | undefined
-  newer: Entry | undefined
-}
-
-/** The kept messages of one topic. Never empty between two calls. */
-interface Strand {
-  readonly topic: string
-  oldest: Entry | undefined
-  newest: Entry | undefined
-  count: number
-  bytes: number
-  /** The highest offset of the topic that is no longer here; 0 for none. */
-  droppedThrough: number
-  node: TopicNode<Strand> | undefined
-}
-
 /** The bounded past of every topic, for late joiners and for whoever was away for longer than the tail reaches. */
 export class Retained {
   readonly #strands = new Map<string, Strand>()
   readonly #tree = new TopicTree<Strand>()
   /** Dropped offsets of topics that have no message here yet: of those whose messages come in a later section. */
   readonly #awaited = new Map<string, number>()
+  readonly #intake = new Intake()
   #bounds: HistoryBounds
   #oldest: Entry | undefined
   #newest: Entry | undefined
@@ -90,12 +68,14 @@ export class Retained {
 
   /** Narrower bounds hold at once, those of age from the next `expire`. */
   set bounds(bounds: HistoryBounds) {
+    this.#takeIn()
     this.#bounds = bounds
     for (const strand of [...this.#strands.values()]) this.#trim(strand)
     this.#trimAll()
   }
 
   get size(): { readonly topics: number; readonly messages: number; readonly bytes: number } {
+    this.#takeIn()
     return { topics: this.#strands.size, messages: this.#messages, bytes: this.#bytes }
   }
 
@@ -104,13 +84,14 @@ export class Retained {
    * the system are not kept.
    */
   add(message: Message): void {
-    if (message.offset <= this.#last) return
-    this.#last = message.offset
-    const strand = this.#strands.get(message.topic) ?? this.#begin(message)
-    if (!strand) return
-    this.#append(strand, message)
-    this.#trim(strand)
-    this.#trimAll()
+    this.#takeIn()
+    this.#add(message)
+  }
+
+  /** As {@link add} for each message of a batch, which is looked into when somebody asks, or enough of them wait. */
+  addBatch(batch: Batch): void {
+    this.#intake.push(batch)
+    if (this.#intake.isFull) this.#takeIn()
   }
 
   /**
@@ -118,6 +99,7 @@ export class Retained {
    * of the selection ever was after that offset; when in doubt, it is not.
    */
   since(selection: Selection, offset: number): { readonly messages: Message[]; readonly complete: boolean } {
+    this.#takeIn()
     this.#settle()
     const { entries, complete } = this.#gather(selection, offset, Number.POSITIVE_INFINITY)
     return { messages: toMessages(entries), complete: complete && this.#forgottenThrough <= offset }
@@ -125,17 +107,20 @@ export class Retained {
 
   /** The last so many messages of a selection, in the order of the log. */
   last(selection: Selection, count: number): Message[] {
+    this.#takeIn()
     return toMessages(this.#gather(selection, 0, count).entries)
   }
 
   /** Drops what is older than the bound of age at this moment, in Unix milliseconds. */
   expire(nowMs: number): void {
+    this.#takeIn()
     const limitMs = nowMs - this.#bounds.ageMs
     while (this.#oldest && this.#oldest.message.timeMs < limitMs) this.#evict(this.#oldest)
   }
 
   /** Copies messages through this offset out of the batches that they came in, so that the batches can go. */
   detachThrough(offset: number): void {
+    if ((this.#intake.first ?? Number.POSITIVE_INFINITY) <= offset) this.#takeIn()
     let entry = this.#undetached
     for (; entry && entry.message.offset <= offset; entry = entry.next) entry.message.detach()
     this.#undetached = entry
@@ -143,6 +128,7 @@ export class Retained {
 
   /** From here on, messages through this offset count as missing, except those that are here. */
   forgetThrough(offset: number): void {
+    this.#takeIn()
     this.#forgottenThrough = Math.max(this.#forgottenThrough, offset)
     this.#last = Math.max(this.#last, offset)
   }
@@ -152,6 +138,7 @@ export class Retained {
    * `maxBytes`, but never before its first one.
    */
   section(from: number, through: number, maxBytes: number): Section {
+    this.#takeIn()
     this.#settle()
     const messages: Message[] = []
     let end = through
@@ -177,6 +164,7 @@ export class Retained {
 
   /** The bytes that are kept of each of the stretches that end at these ascending offsets. */
   weigh(ends: readonly number[]): number[] {
+    this.#takeIn()
     const bytes = ends.map(() => 0)
     let at = 0
     for (let entry = this.#oldest; entry; entry = entry.next) {
@@ -196,6 +184,29 @@ export class Retained {
 
   get #bytes(): number {
     return this.#messageBytes + this.#tree.nodes * segmentOverheadBytes
+  }
+
+  #takeIn(): void {
+    if (this.#intake.first === undefined) return
+    const { messages, skipped } = this.#intake.take(Math.max(1, this.#bounds.messages))
+    for (const message of messages) {
+      const strand = this.#add(message)
+      const skippedThrough = skipped.get(message.topic)
+      if (!strand || skippedThrough === undefined) continue
+      strand.droppedThrough = Math.max(strand.droppedThrough, skippedThrough)
+      skipped.delete(message.topic)
+    }
+  }
+
+  #add(message: Message): Strand | undefined {
+    if (message.offset <= this.#last) return undefined
+    this.#last = message.offset
+    const strand = this.#strands.get(message.topic) ?? this.#begin(message)
+    if (!strand) return undefined
+    this.#append(strand, message)
+    this.#trim(strand)
+    this.#trimAll()
+    return strand
   }
 
   #begin({ topic, offset }: Message): Strand | undefined {
@@ -279,7 +290,7 @@ export class Retained {
     strand.oldest = newer
     strand.count--
     strand.bytes -= entry.bytes
-    strand.droppedThrough = entry.message.offset
+    strand.droppedThrough = Math.max(strand.droppedThrough, entry.message.offset)
     this.#messages--
     this.#messageBytes -= entry.bytes
     if (this.#undetached === entry) this.#undetached = next
@@ -336,35 +347,4 @@ export class Retained {
     }
     return gatherByTopic([...choice.values()], after, count)
   }
-}
-
-function gatherByTopic(
-  strands: Strand[],
-  after: number,
-  count: number,
-): { entries: Entry[]; complete: boolean } {
-  strands.sort((a, b) => newestOffset(b) - newestOffset(a))
-  // With so many topics that end later, what is older than this cannot be among the last.
-  const limit = strands[count - 1]
-  const floor = limit ? Math.max(after, newestOffset(limit) - 1) : after
-  const entries: Entry[] = []
-  let complete = true
-  for (const strand of strands) {
-    if (strand.droppedThrough > after) complete = false
-    let left = count
-    for (let entry = strand.newest; entry && entry.message.offset > floor && left > 0; entry = entry.older) {
-      entries.push(entry)
-      left--
-    }
-  }
-  entries.sort((a, b) => b.message.offset - a.message.offset)
-  return { entries: entries.slice(0, count), complete }
-}
-
-function newestOffset(strand: Strand): number {
-  return strand.newest?.message.offset ?? 0
-}
-
-function toMessages(entries: readonly Entry[]): Message[] {
-  return entries.map(entry => entry.message).reverse()
 }

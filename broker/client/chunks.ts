@@ -50,8 +50,8 @@ function read(tail: Tail, selection: Selection, offset: number): Chunk {
   const messages: Message[] = []
   let weight = 0
   for (const batch of tail.after(offset)) {
-    for (const message of batch.messages) {
-      if (message.offset <= offset || !selects(message.topic)) continue
+    for (const message of batch.select(selects)) {
+      if (message.offset <= offset) continue
       messages.push(message)
       weight += message.weight
     }

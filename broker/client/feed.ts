@@ -53,7 +53,7 @@ export class FeedTable<Member> {
   select(batches: readonly Batch[]): Map<Feed<Member>, Message[]> {
     const selected = new Map<Feed<Member>, Message[]>()
     for (const batch of batches) {
-      for (const message of batch.messages) {
+      for (const message of batch.select(topic => this.#feedsOf(topic).length > 0)) {
         for (const feed of this.#feedsOf(message.topic)) {
           const messages = selected.get(feed)
           if (messages) messages.push(message)

@@ -84,7 +84,7 @@ export class Outbox {
 
   #flush(): void {
     if (this.#writer.count === 0) return
-    const batch = this.#writer.finish({ epoch: noEpoch, first: 0, timeMs: 0 })
+    const batch = this.#writer.finish({ epoch: noEpoch, first: 0, timeMs: 0 }).bytes
     const sent = this.#sent
     const keys = this.#keys
     this.#sent = []

@@ -247,7 +247,7 @@ export class Relay implements Backbone {
 
   async #replayLog(since: Position, onRepaired: RelayOptions['onRepaired']): Promise<LogPage> {
     const page = await this.#replay({ topics: null, exact: false, since: formatId(since) })
-    const messages = page.batches.reduce((sum, batch) => sum + batch.messages.length, 0)
+    const messages = page.batches.reduce((sum, batch) => sum + batch.count, 0)
     if (messages > 0) onRepaired?.(messages)
     return page
   }

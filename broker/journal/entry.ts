@@ -42,38 +42,36 @@ export type Entry =
   /** The broker stopped in order after this. */
   | { readonly kind: 'end' }
 
-export function encodeHead(head: JournalHead): Uint8Array {
+export function encodeHead(head: JournalHead): Uint8Array[] {
   return frame(kinds.head, Buffer.from(JSON.stringify(head)))
 }
 
-export function encodeKeys(keys: readonly KeyEntry[]): Uint8Array {
+export function encodeKeys(keys: readonly KeyEntry[]): Uint8Array[] {
   return frame(kinds.keys, Buffer.from(JSON.stringify(keys)))
 }
 
 /** The body is u32 length of the keys, the keys, the batch: one write, so that neither comes back alone. */
-export function encodeBatchEntry(batch: Uint8Array, keys: readonly KeyEntry[]): Uint8Array {
-  const keyBytes = Buffer.from(keys.length > 0 ? JSON.stringify(keys) : '')
-  const keyLength = Buffer.allocUnsafe(4)
-  keyLength.writeUInt32BE(keyBytes.length)
-  return frame(kinds.batch, keyLength, keyBytes, batch)
+export function encodeBatchEntry(batch: Uint8Array, keys: readonly KeyEntry[]): Uint8Array[] {
+  const keysJson = keys.length > 0 ? JSON.stringify(keys) : ''
+  const beginning = Buffer.allocUnsafe(4 + Buffer.byteLength(keysJson))
+  beginning.writeUInt32BE(beginning.length - 4)
+  beginning.write(keysJson, 4)
+  return frame(kinds.batch, beginning, batch)
 }
 
-export function encodeEnd(): Uint8Array {
-  return frame(kinds.end)
+export function encodeEnd(): Uint8Array[] {
+  return frame(kinds.end, new Uint8Array())
 }
 
-function frame(kind: number, ...body: readonly Uint8Array[]): Uint8Array {
-  const length = body.reduce((sum, part) => sum + part.length, 1)
-  const framed = Buffer.allocUnsafe(prefixBytes + length)
-  framed.writeUInt32BE(length, 0)
-  framed.writeUInt8(kind, prefixBytes)
-  let at = prefixBytes + 1
-  for (const part of body) {
-    framed.set(part, at)
-    at += part.length
-  }
-  framed.writeUInt32BE(crc32(framed.subarray(prefixBytes)), 4)
-  return framed
+/** The parts of an entry, to be written one after the other. A batch is not copied. */
+function frame(kind: number, beginning: Uint8Array, batch?: Uint8Array): Uint8Array[] {
+  const first = Buffer.allocUnsafe(prefixBytes + 1 + beginning.length)
+  first.writeUInt32BE(1 + beginning.length + (batch?.length ?? 0), 0)
+  first.writeUInt8(kind, prefixBytes)
+  first.set(beginning, prefixBytes + 1)
+  const checksum = crc32(first.subarray(prefixBytes))
+  first.writeUInt32BE(batch ? crc32(batch, checksum) : checksum, 4)
+  return batch ? [first, batch] : [first]
 }
 
 /** What could be read of a file. */

@@ -6,7 +6,7 @@ import {
   openSync,
   readdirSync,
   rmSync,
-  writeSync,
+  writevSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import type { Batch } from '../protocol/index.ts'
@@ -153,9 +153,9 @@ export class FileJournal implements Journal {
     })
     // A key whose message is not in the journal yet would outlive a message that never gets there.
     const settled = [...keys].filter(key => key.epoch !== epoch || key.offset <= this.#last)
-    const begin = Buffer.concat([head, encodeKeys(settled)])
+    const begin = [...head, ...encodeKeys(settled)]
     const path = join(folder, nextName(readdirSync(folder), this.#last))
-    const file = { path, handle: openSync(path, 'wx'), headBytes: begin.length, bytes: 0 }
+    const file = { path, handle: openSync(path, 'wx'), headBytes: lengthOf(begin), bytes: 0 }
     try {
       write(file, begin)
     } catch (error) {
@@ -168,16 +168,21 @@ export class FileJournal implements Journal {
 }
 
 /** Writes all of it or, as far as the system lets us, nothing: half an entry would read as a torn tail. */
-function write(file: OpenFile, bytes: Uint8Array): void {
+function write(file: OpenFile, parts: readonly Uint8Array[]): void {
+  const length = lengthOf(parts)
   try {
-    for (let done = 0; done < bytes.length; ) {
-      done += writeSync(file.handle, bytes, done, bytes.length - done, file.bytes + done)
-    }
+    let done = writevSync(file.handle, parts, file.bytes)
+    while (done < length)
+      done += writevSync(file.handle, [Buffer.concat(parts).subarray(done)], file.bytes + done)
   } catch (error) {
     ftruncateSync(file.handle, file.bytes)
     throw error
   }
-  file.bytes += bytes.length
+  file.bytes += length
+}
+
+function lengthOf(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0)
 }
 
 function syncPath(path: string): void {

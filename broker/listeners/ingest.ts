@@ -1,40 +1,96 @@
 import { isUtf8 } from 'node:buffer'
-import { decodeBatch, PosternError, type Publication, parsePublicTopic } from '../protocol/index.ts'
+import {
+  type Batch,
+  decodeBatch,
+  PosternError,
+  type Publication,
+  parsePublicTopic,
+  parseType,
+} from '../protocol/index.ts'
 
 // A topic may begin with U+FEFF, which is a mark of nothing here.
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** What one ZeroMQ message on the ingest socket says. */
-export interface Ingested {
-  readonly publications: readonly Publication[]
-  /** What of it was not understood. */
-  readonly malformed: PosternError | undefined
+export type Ingested =
+  /** A batch that can go into the log as it is. */
+  | { readonly kind: 'batch'; readonly batch: Batch }
+  /** Messages that have to be looked at one by one. */
+  | { readonly kind: 'publications'; readonly publications: readonly Publication[] }
+  /** What was not understood. */
+  | { readonly kind: 'malformed'; readonly error: PosternError }
+
+export interface IngestBounds {
+  /** The topic of messages that name none. */
+  readonly defaultTopic: string
+  readonly maxPayloadBytes: number
 }
 
-/**
- * Reads a message of the ingest socket: `[topic, batch]` is a batch of messages on that topic; of anything else each
- * frame is a message on the default topic, as Temma's clients send them.
- */
-export function readIngest(frames: readonly Uint8Array[], defaultTopic: string): Ingested {
-  const [topicFrame, batchFrame] = frames
-  if (frames.length === 2 && topicFrame && batchFrame) {
-    const batch = decodeBatch(batchFrame)
-    if (batch) return readBatch(topicFrame, batch.messages)
+/** Reads what comes in on the ingest socket. */
+export class IngestReader {
+  #topicFrame: Uint8Array = new Uint8Array()
+  #topic = ''
+
+  /**
+   * Reads one ZeroMQ message: `[topic, batch]` is a batch of messages on that topic, which each of them names again or
+   * leaves empty; of anything else each frame is a message on the default topic, as Temma's clients send them.
+   */
+  read(frames: readonly Uint8Array[], bounds: IngestBounds): Ingested {
+    const [topicFrame, batchFrame] = frames
+    if (frames.length === 2 && topicFrame && batchFrame) {
+      const batch = decodeBatch(batchFrame)
+      if (batch) return this.#read(topicFrame, batch, bounds)
+    }
+    return {
+      kind: 'publications',
+      publications: frames.map(payload => plainPublication(payload, bounds.defaultTopic)),
+    }
   }
-  return {
-    publications: frames.map(payload => plainPublication(payload, defaultTopic)),
-    malformed: undefined,
+
+  #read(topicFrame: Uint8Array, batch: Batch, { maxPayloadBytes }: IngestBounds): Ingested {
+    try {
+      const topic = this.#topicOf(topicFrame)
+      const isSound =
+        !batch.isSparse &&
+        batch.runs().every(run => run.topic === topic && isType(run.type)) &&
+        areTexts(batch) &&
+        arePayloadsWithin(batch, maxPayloadBytes)
+      if (isSound) return { kind: 'batch', batch }
+      return { kind: 'publications', publications: batch.messages.map(message => verified(message, topic)) }
+    } catch (error) {
+      return {
+        kind: 'malformed',
+        error: error instanceof PosternError ? error : new PosternError('INVALID_UTF8'),
+      }
+    }
+  }
+
+  /** One topic often follows itself, and checking it costs more than the rest of reading a batch. */
+  #topicOf(frame: Uint8Array): string {
+    if (this.#topic === '' || Buffer.compare(frame, this.#topicFrame) !== 0) {
+      this.#topic = parsePublicTopic(decoder.decode(frame))
+      this.#topicFrame = frame
+    }
+    return this.#topic
   }
 }
 
-function readBatch(topicFrame: Uint8Array, messages: readonly Publication[]): Ingested {
+function isType(text: string): boolean {
   try {
-    const topic = parsePublicTopic(decoder.decode(topicFrame))
-    return { publications: messages.map(message => verified(message, topic)), malformed: undefined }
-  } catch (error) {
-    const malformed = error instanceof PosternError ? error : new PosternError('INVALID_UTF8')
-    return { publications: [], malformed }
+    return parseType(text) === text
+  } catch {
+    return false
   }
+}
+
+/** Whether what claims to be a text is one. A batch of texts shows it at once, one with bytes in it record by record. */
+function areTexts(batch: Batch): boolean {
+  return isUtf8(batch.records) || batch.messages.every(({ binary, payload }) => binary || isUtf8(payload))
+}
+
+function arePayloadsWithin(batch: Batch, maxPayloadBytes: number): boolean {
+  if (batch.records.length <= maxPayloadBytes) return true
+  return batch.messages.every(({ payload }) => payload.length <= maxPayloadBytes)
 }
 
 function plainPublication(payload: Uint8Array, topic: string): Publication {

@@ -111,15 +111,14 @@ export class Requests {
     const batch = frames[1] && frames.length === 2 ? decodeBatch(frames[1]) : undefined
     if (!batch) throw new PosternError('INVALID_REQUEST', 'The second frame of a publish is not one batch.')
     const keys = new Map(request.keys.map(({ at, key, identity }) => [at, { key, identity }]))
-    if (request.keys.some(({ at }) => at >= batch.messages.length)) {
+    if (request.keys.some(({ at }) => at >= batch.count)) {
       throw new PosternError('INVALID_REQUEST', '"keys" names a record that the batch does not have.')
     }
     const answer = (receipts: readonly ReceiptEntry[]) =>
       reply([encodeHead({ op: 'receipts', seq: request.seq, receipts })])
 
-    if (request.session !== session) return answer(broker.refuse('UNKNOWN_SESSION', batch.messages.length))
-    if (monotonicMs() > request.deadlineMs)
-      return answer(broker.refuse('BROKER_UNAVAILABLE', batch.messages.length))
+    if (request.session !== session) return answer(broker.refuse('UNKNOWN_SESSION', batch.count))
+    if (monotonicMs() > request.deadlineMs) return answer(broker.refuse('BROKER_UNAVAILABLE', batch.count))
     broker.publish(
       batch.messages.map((message, at) => {
         const key = keys.get(at)

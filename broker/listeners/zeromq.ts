@@ -6,7 +6,7 @@ import type { Flow } from '../flow.ts'
 import type { Logger } from '../logger.ts'
 import { encodeHead, encodeMessages, PosternError } from '../protocol/index.ts'
 import { type Dsn, type Endpoint, endpointAddress } from './dsn.ts'
-import { readIngest } from './ingest.ts'
+import { IngestReader } from './ingest.ts'
 import type { Requests } from './requests.ts'
 import { attach, openPublisher, openPull, openRouter } from './sockets.ts'
 
@@ -57,6 +57,7 @@ export class ZeromqListener implements Output, DeliveryOutput {
   readonly #requests: Router
   readonly #plain: Publisher
   readonly #stream: Publisher
+  readonly #reader = new IngestReader()
   #streamEndpoints: readonly Endpoint[] = []
   #broker: Broker | undefined
   #beacon: NodeJS.Timeout | undefined
@@ -161,9 +162,10 @@ export class ZeromqListener implements Output, DeliveryOutput {
   }
 
   #take(broker: Broker, frames: readonly Uint8Array[]): void {
-    const { publications, malformed } = readIngest(frames, broker.limits.defaultTopic)
-    if (malformed) this.malformed('ingest', malformed)
-    for (const publication of publications) {
+    const ingested = this.#reader.read(frames, broker.limits)
+    if (ingested.kind === 'batch') return broker.acceptBatch(ingested.batch)
+    if (ingested.kind === 'malformed') return this.malformed('ingest', ingested.error)
+    for (const publication of ingested.publications) {
       try {
         broker.accept(publication)
       } catch (error) {

@@ -1,201 +1,163 @@
 import { epochBytes } from './id.ts'
-import { Message, type Publication } from './message.ts'
+import {
+  binaryFlag,
+  headerBytes,
+  longBytes,
+  longTopicFlag,
+  longTypeFlag,
+  magic,
+  placeBytes,
+  readUint48,
+  recordBytes,
+  sparseFlag,
+  topBit,
+} from './layout.ts'
+import { Message } from './message.ts'
 
-/**
- * Gathering ends at this size: one write to a socket, and what a stopped peer can hold back is the stream's
- * high-water mark times this.
- */
-export const maxBatchBytes = 64 * 1024
+/** The epoch that stands in a batch which has no place in a log yet. */
+export const noEpoch = '0'.repeat(2 * epochBytes)
 
-/** Gathering ends at this count: 64 messages of 1 KiB or 256 small ones already cost next to nothing each. */
-export const maxBatchMessages = 256
+/** Messages that follow each other and have the same topic and type. */
+export interface Run {
+  readonly topic: string
+  readonly type: string
+  count: number
+  /** Offset of its newest. */
+  last: number
+}
 
-// 0xFF never occurs in UTF-8, so that no text can be taken for a batch. The last byte is the version.
-const magic = [0xff, 0x50, 0x42, 0x01] as const
+/** How many of a run's messages are wanted, counted from its newest. */
+export type Choice = (run: Run) => number
 
-/*
- * Header, 32 bytes, numbers big-endian:
- *    0  magic
- *    4  u8   flags: bit 0 sparse
- *    5  u8   0
- *    6  u16  records
- *    8  u32  bytes of the records
- *   12  6 B  epoch
- *   18  u48  offset of the first record (sparse: 0)
- *   24  u48  time in Unix milliseconds (sparse: 0)
- *   30  u16  0
- * Record: only when sparse u48 offset, u48 time; then
- *    0  u8   flags: bit 0 binary
- *    1  u8   bytes of the topic
- *    2  u8   bytes of the type
- *    3  u8   0
- *    4  u32  bytes of the payload
- *    8  topic, type, payload
- */
-const headerBytes = 32
-const recordBytes = 8
-const placeBytes = 12
-const sparseFlag = 1
-const binaryFlag = 1
+/** Bits that are set in no record's head: the top bits, flags that are not known, the byte that is 0. */
+const notALabel = 0xf880_80ff
+const notALength = 0x8080_8080
 
-const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** A run of messages of one epoch. */
-export interface Batch {
+/** What stands in front of the records. */
+export interface BatchHead {
   readonly epoch: string
   /** Offset of the first message; of an empty batch the next one that will be given. */
   readonly first: number
   /** Offset of the last message; `first - 1` when there is none. */
   readonly last: number
-  readonly messages: readonly Message[]
-  readonly bytes: Uint8Array
-}
-
-/** What a batch takes on the wire for one publication, its header left out. */
-export function recordSize(publication: Publication): number {
-  // Three bytes of UTF-8 is the most that one UTF-16 unit takes: an upper bound, without encoding.
-  return recordBytes + 3 * (publication.topic.length + publication.type.length) + publication.payload.length
-}
-
-/** Where a sparse record stands in the log. */
-export interface Place {
-  readonly offset: number
   readonly timeMs: number
+  readonly count: number
+  /** Whether each record stands at a place of its own. */
+  readonly isSparse: boolean
+  /** All messages are known to have one topic and type: then there is one run, which nothing has to look for. */
+  readonly isUniform: boolean
 }
 
-/** Builds batches in one working buffer, which grows to the largest batch and is used again. */
-export class BatchWriter {
-  #buffer = new Uint8Array(4096)
-  #view = new DataView(this.#buffer.buffer)
-  #length = headerBytes
-  #count = 0
-  readonly #topic = new LastText()
-  readonly #type = new LastText()
+/**
+ * A run of messages of one epoch, as bytes. Messages are made of it when they are asked for, and only those: most
+ * batches are passed on, kept for a while and dropped without anybody having looked into them.
+ */
+export class Batch implements BatchHead {
+  readonly epoch: string
+  readonly first: number
+  readonly last: number
+  readonly timeMs: number
+  readonly count: number
+  readonly isSparse: boolean
+  readonly isUniform: boolean
+  readonly bytes: Uint8Array
 
-  get count(): number {
-    return this.#count
+  /** @param bytes a whole batch: of a writer, or one that {@link decodeBatch} has looked through. */
+  constructor(head: BatchHead, bytes: Uint8Array) {
+    this.epoch = head.epoch
+    this.first = head.first
+    this.last = head.last
+    this.timeMs = head.timeMs
+    this.count = head.count
+    this.isSparse = head.isSparse
+    this.isUniform = head.isUniform
+    this.bytes = bytes
   }
 
-  /** The size of the batch so far. */
-  get byteLength(): number {
-    return this.#length
+  /** The records, as a publisher or another writer has put them together. */
+  get records(): Uint8Array {
+    return this.bytes.subarray(headerBytes)
   }
 
-  /** Whether gathering should end before another publication of this size is added. */
-  isFullFor(publication: Publication): boolean {
-    if (this.#count === 0) return false
-    return this.#count >= maxBatchMessages || this.#length + recordSize(publication) > maxBatchBytes
+  /** All messages, made anew at each call. Payloads are views, not copies. */
+  get messages(): Message[] {
+    return this.read(({ count }) => count)
   }
 
-  /** Appends a record. With a place the record is a sparse one; the two kinds are not mixed in a batch. */
-  add(publication: Publication, place?: Place): void {
-    this.#reserve(placeBytes + recordSize(publication))
-    if (place) {
-      writeUint48(this.#view, this.#length, place.offset)
-      writeUint48(this.#view, this.#length + 6, place.timeMs)
-      this.#length += placeBytes
+  /** The messages of the topics that are selected. */
+  select(selects: (topic: string) => boolean): Message[] {
+    return this.read(({ topic, count }) => (selects(topic) ? count : 0))
+  }
+
+  /** Makes the messages that are chosen. Each run is asked about once, the newest first. */
+  read(choose: Choice): Message[] {
+    const runs = this.runs()
+    const skips = new Array<number>(runs.length)
+    let hasAny = false
+    for (let i = runs.length - 1; i >= 0; i--) {
+      const run = runs[i]
+      if (!run) continue
+      const wanted = choose(run)
+      skips[i] = run.count - wanted
+      hasAny ||= wanted > 0
     }
-    const start = this.#length
-    let at = start + recordBytes
-    const topic = this.#topic.encode(publication.topic)
-    this.#buffer.set(topic, at)
-    at += topic.length
-    const type = this.#type.encode(publication.type)
-    this.#buffer.set(type, at)
-    at += type.length
-    const { payload } = publication
-    this.#buffer.set(payload, at)
-    this.#view.setUint8(start, publication.binary ? binaryFlag : 0)
-    this.#view.setUint8(start + 1, topic.length)
-    this.#view.setUint8(start + 2, type.length)
-    this.#view.setUint8(start + 3, 0)
-    this.#view.setUint32(start + 4, payload.length)
-    this.#length = at + payload.length
-    this.#count++
+    return hasAny ? this.#make(runs, skips) : []
   }
 
-  /** Gives the finished batch, a copy of its own, and starts the next one. */
-  finish(header: { readonly epoch: string; readonly first: number; readonly timeMs: number }): Uint8Array {
-    return this.#finish(header.epoch, header.first, header.timeMs, 0)
-  }
-
-  /** As {@link finish}, for a batch of sparse records. */
-  finishSparse(epoch: string): Uint8Array {
-    return this.#finish(epoch, 0, 0, sparseFlag)
-  }
-
-  /** Forgets what has been added. */
-  reset(): void {
-    this.#length = headerBytes
-    this.#count = 0
-  }
-
-  #finish(epoch: string, first: number, timeMs: number, flags: number): Uint8Array {
-    this.#buffer.set(magic, 0)
-    this.#view.setUint8(4, flags)
-    this.#view.setUint8(5, 0)
-    this.#view.setUint16(6, this.#count)
-    this.#view.setUint32(8, this.#length - headerBytes)
-    for (let i = 0; i < epochBytes; i++) {
-      this.#view.setUint8(12 + i, Number.parseInt(epoch.slice(2 * i, 2 * i + 2), 16))
+  /** What the messages are about, in their order. */
+  runs(): Run[] {
+    const { bytes, isSparse, first } = this
+    const view = viewOf(bytes)
+    const runs: Run[] = []
+    let at = headerBytes
+    if (this.isUniform && this.count > 0) {
+      if (isSparse) at += placeBytes
+      return [{ ...labelOf(bytes, at), count: this.count, last: this.last }]
     }
-    writeUint48(this.#view, 18, first)
-    writeUint48(this.#view, 24, timeMs)
-    this.#view.setUint16(30, 0)
-    const batch = this.#buffer.slice(0, this.#length)
-    this.reset()
-    return batch
-  }
-
-  #reserve(bytes: number): void {
-    const needed = this.#length + bytes
-    if (needed <= this.#buffer.length) return
-    const grown = new Uint8Array(Math.max(needed, 2 * this.#buffer.length))
-    grown.set(this.#buffer.subarray(0, this.#length))
-    this.#buffer = grown
-    this.#view = new DataView(grown.buffer)
-  }
-}
-
-/** The bytes of the last text, because one topic often follows itself. */
-class LastText {
-  #text = ''
-  #bytes = new Uint8Array()
-
-  encode(text: string): Uint8Array {
-    if (text !== this.#text) {
-      this.#bytes = encoder.encode(text)
-      this.#text = text
+    let run: Run | undefined
+    let before = 0
+    for (let index = 0; index < this.count; index++) {
+      const last = isSparse ? readUint48(view, at) : first + index
+      if (isSparse) at += placeBytes
+      if (run && haveOneLabel(bytes, before, at)) {
+        run.count++
+        run.last = last
+      } else {
+        run = { ...labelOf(bytes, at), count: 1, last }
+        runs.push(run)
+      }
+      before = at
+      at = payloadAt(bytes, at) + payloadLength(bytes, at)
     }
-    return this.#bytes
+    return runs
   }
-}
 
-/** The epoch that stands in a batch which has no place in a log yet. */
-export const noEpoch = '0'.repeat(2 * epochBytes)
-
-/** Encodes publications that have no place in the log yet, as publishers send them. */
-export function encodePublications(publications: Iterable<Publication>): Uint8Array {
-  const writer = new BatchWriter()
-  for (const publication of publications) writer.add(publication)
-  return writer.finish({ epoch: noEpoch, first: 0, timeMs: 0 })
-}
-
-/** Encodes messages that need not follow each other: sparse batches, each of one epoch, in their order. */
-export function encodeMessages(messages: readonly Message[]): Uint8Array[] {
-  const batches: Uint8Array[] = []
-  const writer = new BatchWriter()
-  let epoch = messages[0]?.epoch ?? noEpoch
-  for (const message of messages) {
-    if (message.epoch !== epoch || writer.isFullFor(message)) {
-      batches.push(writer.finishSparse(epoch))
-      epoch = message.epoch
+  #make(runs: readonly Run[], skips: readonly number[]): Message[] {
+    const { bytes, isSparse, epoch, first } = this
+    const view = viewOf(bytes)
+    const messages: Message[] = []
+    let at = headerBytes
+    let index = 0
+    for (const [i, { topic, type, count }] of runs.entries()) {
+      let skip = skips[i] ?? 0
+      for (let left = count; left > 0; left--, index++) {
+        const offset = isSparse ? readUint48(view, at) : first + index
+        const timeMs = isSparse ? readUint48(view, at + 6) : this.timeMs
+        if (isSparse) at += placeBytes
+        const start = payloadAt(bytes, at)
+        const end = start + payloadLength(bytes, at)
+        if (skip > 0) skip--
+        else {
+          const binary = ((bytes[at] ?? 0) & binaryFlag) !== 0
+          messages.push(new Message({ epoch, offset, timeMs }, { topic, type, binary }, bytes, start, end))
+        }
+        at = end
+      }
     }
-    writer.add(message, message)
+    return messages
   }
-  if (writer.count > 0) batches.push(writer.finishSparse(epoch))
-  return batches
 }
 
 /** Whether bytes claim to be a batch: they begin with the magic, and the lengths in them add up. */
@@ -203,54 +165,100 @@ export function isBatch(bytes: Uint8Array): boolean {
   return decodeBatch(bytes) !== undefined
 }
 
-/** Reads a batch, or gives undefined when the bytes are not exactly one. Payloads are views, not copies. */
+/**
+ * Looks through bytes once, so that nothing in them can fail later: lengths that add up, topics and types in UTF-8.
+ * What a payload is, and whether a topic may be used, is not looked at.
+ *
+ * @returns undefined when the bytes are not exactly one batch.
+ */
 export function decodeBatch(bytes: Uint8Array): Batch | undefined {
   if (bytes.length < headerBytes || magic.some((byte, i) => bytes[i] !== byte)) return undefined
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const view = viewOf(bytes)
   if (view.getUint32(8) !== bytes.length - headerBytes) return undefined
-  const sparse = (view.getUint8(4) & sparseFlag) !== 0
-  const epoch = readEpoch(view)
-  const first = readUint48(view, 18)
-  const batchTimeMs = readUint48(view, 24)
+  const isSparse = (view.getUint8(4) & sparseFlag) !== 0
   const count = view.getUint16(6)
-  const messages = new Array<Message>(count)
-  const label = { topic: '', type: '', binary: false }
-  let topicAt = 0
-  let topicBytes = 0
+  let isUniform = true
+  let firstPlace = 0
+  let lastPlace = 0
+  let before = 0
   let at = headerBytes
-  for (let i = 0; i < count; i++) {
-    if (at + (sparse ? placeBytes : 0) + recordBytes > bytes.length) return undefined
-    const offset = sparse ? readUint48(view, at) : first + i
-    const timeMs = sparse ? readUint48(view, at + 6) : batchTimeMs
-    if (sparse) at += placeBytes
-    label.binary = (view.getUint8(at) & binaryFlag) !== 0
-    const nextTopicAt = at + recordBytes
-    const nextTopicBytes = view.getUint8(at + 1)
-    const typeAt = nextTopicAt + nextTopicBytes
-    const start = typeAt + view.getUint8(at + 2)
-    const end = start + view.getUint32(at + 4)
-    if (end > bytes.length) return undefined
-    try {
-      if (nextTopicBytes !== topicBytes || !equal(bytes, topicAt, nextTopicAt, topicBytes)) {
-        label.topic = decoder.decode(bytes.subarray(nextTopicAt, typeAt))
-      }
-      label.type = start === typeAt ? '' : decoder.decode(bytes.subarray(typeAt, start))
-    } catch {
-      return undefined
+  for (let left = count; left > 0; left--) {
+    if (at + (isSparse ? placeBytes : 0) + recordBytes > bytes.length) return undefined
+    if (isSparse) {
+      lastPlace = readUint48(view, at)
+      if (left === count) firstPlace = lastPlace
+      at += placeBytes
     }
-    topicAt = nextTopicAt
-    topicBytes = nextTopicBytes
-    messages[i] = new Message({ epoch, offset, timeMs }, label, bytes, start, end)
+    if ((view.getUint32(at) & notALabel) !== 0 || (view.getUint32(at + 4) & notALength) !== 0)
+      return undefined
+    const start = payloadAt(bytes, at)
+    const end = start + payloadLength(bytes, at)
+    if (end > bytes.length) return undefined
+    if (before === 0 || !haveOneLabel(bytes, before, at)) {
+      if (!isLabel(bytes, at)) return undefined
+      isUniform &&= before === 0
+    }
+    before = at
     at = end
   }
   if (at !== bytes.length) return undefined
-  const last = sparse ? (messages.at(-1)?.offset ?? 0) : first + count - 1
-  return { epoch, first: sparse ? (messages[0]?.offset ?? 1) : first, last, messages, bytes }
+  const first = readUint48(view, 18)
+  const head = isSparse
+    ? { first: count > 0 ? firstPlace : 1, last: lastPlace, timeMs: 0 }
+    : { first, last: first + count - 1, timeMs: readUint48(view, 24) }
+  return new Batch({ epoch: readEpoch(view), count, isSparse, isUniform, ...head }, bytes)
 }
 
-function equal(bytes: Uint8Array, a: number, b: number, length: number): boolean {
-  for (let i = 0; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return false
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function topicLength(bytes: Uint8Array, at: number): number {
+  const length = bytes[at + 1] ?? 0
+  return ((bytes[at] ?? 0) & longTopicFlag) === 0 ? length : length + longBytes
+}
+
+function payloadAt(bytes: Uint8Array, at: number): number {
+  const typeLength = (bytes[at + 2] ?? 0) + (((bytes[at] ?? 0) & longTypeFlag) === 0 ? 0 : longBytes)
+  return at + recordBytes + topicLength(bytes, at) + typeLength
+}
+
+function payloadLength(bytes: Uint8Array, at: number): number {
+  const high = ((bytes[at + 4] ?? 0) << 21) | ((bytes[at + 5] ?? 0) << 14)
+  return high | ((bytes[at + 6] ?? 0) << 7) | (bytes[at + 7] ?? 0)
+}
+
+/** Whether two records have the same topic and type: `ab` and `c` are not `a` and `bc`. */
+function haveOneLabel(bytes: Uint8Array, a: number, b: number): boolean {
+  const length = payloadAt(bytes, a) - a
+  if (length !== payloadAt(bytes, b) - b || topicLength(bytes, a) !== topicLength(bytes, b)) return false
+  for (let i = recordBytes; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return false
   return true
+}
+
+/** Whether the topic and the type of a record are texts, each for itself. */
+function isLabel(bytes: Uint8Array, at: number): boolean {
+  const start = at + recordBytes
+  const end = payloadAt(bytes, at)
+  let all = 0
+  for (let i = start; i < end; i++) all |= bytes[i] ?? 0
+  if (all < topBit) return true
+  try {
+    labelOf(bytes, at)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function labelOf(bytes: Uint8Array, at: number): { readonly topic: string; readonly type: string } {
+  const start = at + recordBytes
+  const middle = start + topicLength(bytes, at)
+  const end = payloadAt(bytes, at)
+  return {
+    topic: decoder.decode(bytes.subarray(start, middle)),
+    type: middle === end ? '' : decoder.decode(bytes.subarray(middle, end)),
+  }
 }
 
 function readEpoch(view: DataView): string {
@@ -261,13 +269,4 @@ function readEpoch(view: DataView): string {
       .toString(16)
       .padStart(2, '0')
   return epoch
-}
-
-function readUint48(view: DataView, at: number): number {
-  return view.getUint16(at) * 2 ** 32 + view.getUint32(at + 2)
-}
-
-function writeUint48(view: DataView, at: number, value: number): void {
-  view.setUint16(at, Math.floor(value / 2 ** 32))
-  view.setUint32(at + 2, value % 2 ** 32)
 }

@@ -1,5 +1,6 @@
 /** The words and the wire that broker and clients share. Imports nothing from outside and runs in a browser too. */
 export * from './batch.ts'
+export * from './batch-writer.ts'
 export * from './codes.ts'
 export * from './id.ts'
 export * from './message.ts'

@@ -462,14 +462,14 @@ function replacing(functions: Readonly<Record<string, unknown>>, during: () => v
 /** A disk on which so many more bytes find room. */
 function withRoomFor(bytes: number, during: () => void): void {
   let room = bytes
-  const write = fs.writeSync
-  const writeSync = (file: number, content: Uint8Array, at: number, length: number, position: number) => {
+  const write = fs.writevSync
+  const writevSync = (file: number, parts: readonly Uint8Array[], position: number) => {
     if (room === 0) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
-    const fitting = Math.min(room, length)
-    room -= fitting
-    return write(file, content, at, fitting, position)
+    const fitting = Buffer.concat(parts).subarray(0, room)
+    room -= fitting.length
+    return write(file, [fitting], position)
   }
-  replacing({ writeSync }, during)
+  replacing({ writevSync }, during)
 }
 
 describe('a disk that is full', () => {

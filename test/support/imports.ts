@@ -37,7 +37,8 @@ interface Rule {
 
 const node = /^node:/
 const protocol = /^broker\/protocol\//
-const core = /^broker\/(broker|delivery|fifo|flow|keys|push-queue|replay|retained|topic-tree)\.ts$/
+const core =
+  /^broker\/(broker|delivery|fifo|flow|intake|keys|push-queue|replay|retained|strand|topic-tree)\.ts$/
 
 /** The directions: whatever is not named here is not allowed. */
 const rules: readonly Rule[] = [

@@ -1,4 +1,4 @@
-import { BatchWriter, decodeBatch, type Message } from '#protocol'
+import { type Batch, BatchWriter, type Message } from '#protocol'
 
 interface Line {
   readonly topic: string
@@ -16,14 +16,18 @@ export class TestLog {
 
   /** Messages that came in one batch. */
   batch(lines: readonly Line[]): readonly Message[] {
+    return this.whole(lines).messages
+  }
+
+  /** The batch itself. */
+  whole(lines: readonly Line[]): Batch {
     for (const { topic, payload = '', type = '', binary = false } of lines) {
       this.#writer.add({ topic, type, binary, payload: new TextEncoder().encode(payload) })
     }
     const { epoch, timeMs } = this
-    const batch = decodeBatch(this.#writer.finish({ epoch, first: this.last + 1, timeMs }))
-    if (!batch) throw new Error('the batch cannot be read')
+    const batch = this.#writer.finish({ epoch, first: this.last + 1, timeMs })
     this.last = batch.last
-    return batch.messages
+    return batch
   }
 
   /** One message. */

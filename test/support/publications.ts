@@ -19,7 +19,7 @@ export function batchOf(
 ): Batch {
   const writer = new BatchWriter()
   for (const item of publications) writer.add(item)
-  return readBatch(writer.finish({ epoch, first, timeMs }))
+  return readBatch(writer.finish({ epoch, first, timeMs }).bytes)
 }
 
 export function readBatch(bytes: Uint8Array | undefined): Batch {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -11,9 +12,11 @@ import {
   maxOffset,
   noEpoch,
   type Publication,
+  placeBatch,
+  type Run,
   recordSize,
 } from '#protocol'
-import { batchOf, publication, publications, readBatch } from '../support/publications.ts'
+import { batchOf, publication, publications, readBatch, topics } from '../support/publications.ts'
 
 const epoch = '0123456789ab'
 const headerBytes = 32
@@ -48,7 +51,7 @@ const batches = fc
     items.forEach((item, i) => {
       writer.add(item, isSparse ? { offset: first + 3 * i, timeMs: i } : undefined)
     })
-    return isSparse ? writer.finishSparse(epoch) : writer.finish({ epoch, first, timeMs: 5 })
+    return isSparse ? writer.finishSparse(epoch) : writer.finish({ epoch, first, timeMs: 5 }).bytes
   })
 
 describe('a batch', () => {
@@ -192,6 +195,26 @@ describe('the wire of a batch', () => {
     expect(Buffer.from(bytes).toString('hex')).toBe(hex.join('').replaceAll(' ', ''))
   })
 
+  it('has no byte with its top bit set in the head of a record, however long what follows', () => {
+    const long = publication({ topic: 'x'.repeat(200), type: 'y'.repeat(255), payload: 'z'.repeat(100_000) })
+    const { bytes } = batchOf([long])
+    expect(Buffer.from(bytes.subarray(headerBytes, headerBytes + 8)).toString('hex')).toBe('06487f0000060d20')
+    expect(readBatch(bytes).messages.map(contentOf)).toEqual([contentOf(long)])
+  })
+
+  it('is one text when all its payloads are', () => {
+    const text = fc.record({
+      topic: topics,
+      type: fc.constantFrom('', 'é'),
+      payload: fc.string({ unit: 'grapheme' }),
+    })
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 20 }), texts => {
+        expect(isUtf8(batchOf(texts.map(publication)).records)).toBe(true)
+      }),
+    )
+  })
+
   it('has a place in front of each record when it is sparse', () => {
     const writer = new BatchWriter()
     writer.add(publication({ topic: 'a', payload: '' }), { offset: 7, timeMs: 8 })
@@ -200,6 +223,66 @@ describe('the wire of a batch', () => {
         .toString('hex')
         .slice(2 * headerBytes),
     ).toBe('000000000007 000000000008 00 01 00 00 00000000 61'.replaceAll(' ', ''))
+  })
+})
+
+describe('what a batch is asked for', () => {
+  const labels = fc.constantFrom('a', 'b', 'ab', 'é')
+  const items = fc.array(fc.record({ topic: labels, type: fc.constantFrom('', 'b', 'c') }), { maxLength: 40 })
+
+  it('are the messages of some topics', () => {
+    fc.assert(
+      fc.property(items, labels, (records, topic) => {
+        const batch = batchOf(records.map(publication))
+        const selected = batch.messages.filter(message => message.topic === topic)
+        expect(batch.select(name => name === topic)).toEqual(selected)
+      }),
+    )
+  })
+
+  it('are runs of one topic and type, the newest first, and of each its newest messages', () => {
+    fc.assert(
+      fc.property(items, fc.nat(3), (records, most) => {
+        const batch = batchOf(records.map(publication))
+        const runs: Run[] = []
+        const chosen = batch.read(run => {
+          runs.unshift(run)
+          return Math.min(most, run.count)
+        })
+        expect(runs.flatMap(({ topic, type, count }) => Array(count).fill({ topic, type }))).toEqual(records)
+        const kept = runs.flatMap(({ count, last }) =>
+          Array.from({ length: Math.min(most, count) }, (_, i) => last - i).reverse(),
+        )
+        expect(chosen.map(({ offset }) => offset)).toEqual(kept)
+      }),
+    )
+  })
+
+  it('is the same whether it was written here or came from outside', () => {
+    fc.assert(
+      fc.property(items, fc.nat(), (records, cut) => {
+        const writer = new BatchWriter()
+        const first = records.slice(0, cut % (records.length + 1))
+        writer.addRecords(readBatch(encodePublications(first.map(publication))))
+        for (const record of records.slice(first.length)) writer.add(publication(record))
+        const written = writer.finish({ epoch, first: 7, timeMs: 5 })
+        expect(written).toEqual(readBatch(written.bytes))
+        expect(written.runs()).toEqual(readBatch(written.bytes).runs())
+      }),
+    )
+  })
+})
+
+describe('a batch of a publisher', () => {
+  it('gets its place in the log without being copied', () => {
+    const sent = encodePublications([publication({ payload: 'one' }), publication({ payload: 'two' })])
+    const placed = placeBatch(readBatch(sent), { epoch, first: 43, timeMs: 9 })
+    expect(placed.bytes).toBe(sent)
+    expect(placed).toEqual(readBatch(sent))
+    expect(placed.messages).toMatchObject([
+      { epoch, offset: 43, timeMs: 9 },
+      { epoch, offset: 44, timeMs: 9 },
+    ])
   })
 })
 
@@ -225,7 +308,7 @@ describe('BatchWriter', () => {
     const large = publication({ payload: new Uint8Array(1024 * 1024).fill(7) })
     expect(writer.isFullFor(large)).toBe(false)
     writer.add(large)
-    const batch = readBatch(writer.finish({ epoch, first: 1, timeMs: 0 }))
+    const batch = readBatch(writer.finish({ epoch, first: 1, timeMs: 0 }).bytes)
     expect(Buffer.compare(batch.messages[0]?.payload ?? new Uint8Array(), large.payload)).toBe(0)
   })
 
@@ -241,7 +324,7 @@ describe('BatchWriter', () => {
   it('gives a copy, and begins anew', () => {
     const writer = new BatchWriter()
     writer.add(publication({ payload: 'first' }))
-    const first = writer.finish({ epoch, first: 1, timeMs: 0 })
+    const first = writer.finish({ epoch, first: 1, timeMs: 0 }).bytes
     const before = Buffer.from(first).toString('hex')
     writer.add(publication({ payload: 'other' }))
     writer.finish({ epoch, first: 2, timeMs: 0 })
@@ -249,7 +332,7 @@ describe('BatchWriter', () => {
 
     writer.add(publication())
     writer.reset()
-    expect(readBatch(writer.finish({ epoch, first: 3, timeMs: 0 })).messages).toEqual([])
+    expect(writer.finish({ epoch, first: 3, timeMs: 0 }).messages).toEqual([])
   })
 })
 

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { formatId, maxBatchBytes, parseId, probeTopic, type ReceiptEntry } from '#protocol'
+import {
+  encodePublications,
+  formatId,
+  maxBatchBytes,
+  parseId,
+  probeTopic,
+  type ReceiptEntry,
+} from '#protocol'
 import { publication, readBatch, textOf } from '../support/publications.ts'
 import { TestBroker, withKey } from '../support/test-broker.ts'
 
@@ -97,6 +104,54 @@ describe('the log', () => {
     expect(test.streamed[0]?.messages.map(({ payload }) => Buffer.from(payload))).toEqual(
       payloads.map(p => Buffer.from(p)),
     )
+  })
+})
+
+describe('a batch that is taken as it is', () => {
+  const sent = (...payloads: string[]) => readBatch(encodePublications(payloads.map(payload => say(payload))))
+
+  it('keeps its place between what came before and after it, small or large', () => {
+    const test = new TestBroker()
+    const large = 'x'.repeat(10_000)
+    test.broker.accept(say('a'))
+    test.broker.acceptBatch(sent('b', 'c'))
+    test.broker.acceptBatch(sent(large, 'd'))
+    test.broker.acceptBatch(sent('e'))
+    const request = test.request(say('f'))
+    test.turn()
+    expect(test.texts).toEqual(['a', 'b', 'c', large, 'd', 'e', 'f'])
+    expect(test.streamed.map(({ first, last }) => [first, last])).toEqual([
+      [1, 3],
+      [4, 5],
+      [6, 7],
+    ])
+    expect(offsetOf(request.receipts?.[0])).toBe(7)
+    expect(test.plain).toEqual(test.texts)
+    expect(test.broker.counters.published).toBe(7)
+    expect(test.history.last({ topics: ['chat'], exact: true }, 9).map(textOf)).toEqual(test.texts)
+  })
+
+  it('goes on with the very bytes that came when it is large, and into a common batch when it is not', () => {
+    const test = new TestBroker()
+    const large = sent('x'.repeat(10_000))
+    test.broker.acceptBatch(large)
+    expect(test.streamed[0]?.bytes).toBe(large.bytes)
+    for (let i = 0; i < 300; i++) test.broker.acceptBatch(sent(`${i}`))
+    expect(test.streamed.map(({ count }) => count)).toEqual([1, 256])
+  })
+
+  it('is not in the log when the journal cannot be written', () => {
+    const test = new TestBroker()
+    test.isDiskFull = true
+    test.broker.acceptBatch(sent('x'.repeat(10_000)))
+    test.broker.acceptBatch(sent('a', 'b'))
+    test.turn()
+    expect(test.streamed).toEqual([])
+    expect(test.broker.counters).toMatchObject({ published: 0, refused: 3 })
+    test.isDiskFull = false
+    test.broker.acceptBatch(sent('c'))
+    test.turn()
+    expect(test.streamed.map(({ first }) => first)).toEqual([1])
   })
 })
 

@@ -162,7 +162,7 @@ describe('the wire, as the paper shows it', () => {
     const writer = new BatchWriter()
     writer.add(hello)
     writer.add(bytes)
-    expect(shown('stream')).toEqual([hexOf(writer.finish({ epoch, first: 41, timeMs }))])
+    expect(shown('stream')).toEqual([hexOf(writer.finish({ epoch, first: 41, timeMs }).bytes)])
   })
 
   it('is what a replay of a topic brings', () => {

@@ -24,6 +24,54 @@ function fill(retained: Retained, topics: readonly string[], log = new TestLog()
   return log
 }
 
+describe('batches', () => {
+  it('come to the same as their messages one by one, whenever somebody asks', () => {
+    const runs = fc.array(
+      fc.record({ topic: fc.constantFrom('a', 'a/b', 'c'), count: fc.integer({ min: 1, max: 30 }) }),
+      { minLength: 1, maxLength: 6 },
+    )
+    const steps = fc.array(fc.record({ runs, isAsked: fc.boolean() }), { maxLength: 6 })
+    const bounds = fc.record({
+      messages: fc.constantFrom(0, 1, 5, 25, 1000),
+      bytes: fc.constantFrom(0, 3 * messageOverheadBytes, 1024 * 1024),
+    })
+    fc.assert(
+      fc.property(steps, bounds, (steps, bounds) => {
+        const together = new Retained({ ...wide, ...bounds })
+        const oneByOne = new Retained({ ...wide, ...bounds })
+        const log = new TestLog()
+        for (const { runs, isAsked } of steps) {
+          const batch = log.whole(runs.flatMap(({ topic, count }) => Array(count).fill({ topic })))
+          together.addBatch(batch)
+          for (const message of batch.messages) oneByOne.add(message)
+          if (isAsked) expect(together.size).toEqual(oneByOne.size)
+        }
+        for (const topic of ['a', 'a/b', 'c']) {
+          for (let after = 0; after <= log.last; after += 7) {
+            expect(together.since(all(topic), after)).toEqual(oneByOne.since(all(topic), after))
+          }
+          expect(together.last(exact(topic), 10)).toEqual(oneByOne.last(exact(topic), 10))
+        }
+        expect(together.size).toEqual(oneByOne.size)
+      }),
+    )
+  })
+
+  it('are let go of when the tail lets go of them', () => {
+    const retained = new Retained(wide)
+    const log = new TestLog()
+    const batch = log.whole([
+      { topic: 'a', payload: 'one' },
+      { topic: 'a', payload: 'two' },
+    ])
+    retained.addBatch(batch)
+    retained.detachThrough(1)
+    const [first, second] = retained.last(all('a'), 2)
+    expect(first?.payload.buffer).not.toBe(batch.bytes.buffer)
+    expect(second?.payload.buffer).toBe(batch.bytes.buffer)
+  })
+})
+
 describe('what a selection gets', () => {
   it('is what comes after an offset, of the topics and all below them, in the order of the log', () => {
     const retained = new Retained(wide)

@@ -1,0 +1,236 @@
+import { Batch, type BatchHead, noEpoch } from './batch.ts'
+import { epochBytes } from './id.ts'
+import {
+  binaryFlag,
+  headerBytes,
+  longBytes,
+  longTopicFlag,
+  longTypeFlag,
+  magic,
+  placeBytes,
+  recordBytes,
+  sparseFlag,
+  writeUint48,
+} from './layout.ts'
+import type { Message, Publication } from './message.ts'
+
+/**
+ * Gathering ends at this size: one write to a socket, and what a stopped peer can hold back is the stream's
+ * high-water mark times this.
+ */
+export const maxBatchBytes = 64 * 1024
+
+/** Gathering ends at this count: 64 messages of 1 KiB or 256 small ones already cost next to nothing each. */
+export const maxBatchMessages = 256
+
+const encoder = new TextEncoder()
+
+/** What a batch takes on the wire for one publication, its header left out. */
+export function recordSize(publication: Publication): number {
+  // Three bytes of UTF-8 is the most that one UTF-16 unit takes: an upper bound, without encoding.
+  return recordBytes + 3 * (publication.topic.length + publication.type.length) + publication.payload.length
+}
+
+/** Where a batch stands in the log. */
+export interface Beginning {
+  readonly epoch: string
+  /** Offset of its first message. */
+  readonly first: number
+  readonly timeMs: number
+}
+
+/** Where a sparse record stands in the log. */
+export interface Place {
+  readonly offset: number
+  readonly timeMs: number
+}
+
+/** Builds batches in one working buffer, which grows to the largest batch and is used again. */
+export class BatchWriter {
+  #buffer = new Uint8Array(4096)
+  #view = new DataView(this.#buffer.buffer)
+  #length = headerBytes
+  #count = 0
+  #isUniform = true
+  readonly #topic = new LastText()
+  readonly #type = new LastText()
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** The size of the batch so far. */
+  get byteLength(): number {
+    return this.#length
+  }
+
+  /** Whether gathering should end before another publication of this size is added. */
+  isFullFor(publication: Publication): boolean {
+    return this.isFull(1, recordSize(publication))
+  }
+
+  /** Whether gathering should end before so many more records of so many bytes are added. */
+  isFull(count: number, bytes: number): boolean {
+    if (this.#count === 0) return false
+    return this.#count + count > maxBatchMessages || this.#length + bytes > maxBatchBytes
+  }
+
+  /** Appends a record. With a place the record is a sparse one; the two kinds are not mixed in a batch. */
+  add(publication: Publication, place?: Place): void {
+    const { payload } = publication
+    this.#label(publication)
+    const topic = this.#topic.encode(publication.topic)
+    const type = this.#type.encode(publication.type)
+    this.#reserve(placeBytes + recordBytes + topic.length + type.length + payload.length)
+    if (place) {
+      writeUint48(this.#view, this.#length, place.offset)
+      writeUint48(this.#view, this.#length + 6, place.timeMs)
+      this.#length += placeBytes
+    }
+    const buffer = this.#buffer
+    const at = this.#length
+    buffer[at] =
+      (publication.binary ? binaryFlag : 0) |
+      (topic.length < longBytes ? 0 : longTopicFlag) |
+      (type.length < longBytes ? 0 : longTypeFlag)
+    buffer[at + 1] = topic.length & 0x7f
+    buffer[at + 2] = type.length & 0x7f
+    buffer[at + 3] = 0
+    buffer[at + 4] = (payload.length >>> 21) & 0x7f
+    buffer[at + 5] = (payload.length >>> 14) & 0x7f
+    buffer[at + 6] = (payload.length >>> 7) & 0x7f
+    buffer[at + 7] = payload.length & 0x7f
+    const typeAt = at + recordBytes + topic.length
+    const start = typeAt + type.length
+    // Setting an array costs as much as copying some hundred bytes of it: a label has few, and is copied by hand.
+    for (let i = 0; i < topic.length; i++) buffer[at + recordBytes + i] = topic[i] ?? 0
+    for (let i = 0; i < type.length; i++) buffer[typeAt + i] = type[i] ?? 0
+    if (payload.length > 0) buffer.set(payload, start)
+    this.#length = start + payload.length
+    this.#count++
+  }
+
+  /** Appends the records of a batch that are no sparse ones, as they are. */
+  addRecords(batch: Batch): void {
+    const { records, count } = batch
+    for (const run of batch.runs()) this.#label(run)
+    if (!batch.isUniform) this.#isUniform = false
+    this.#reserve(records.length)
+    this.#buffer.set(records, this.#length)
+    this.#length += records.length
+    this.#count += count
+  }
+
+  /** Gives the finished batch, in bytes of its own, and starts the next one. */
+  finish(beginning: Beginning): Batch {
+    const count = this.#count
+    const isUniform = this.#isUniform
+    const bytes = this.#take()
+    writeHeader(bytes, count, beginning)
+    return denseBatch(bytes, { count, isUniform }, beginning)
+  }
+
+  /** As {@link finish}, for a batch of sparse records: only its bytes. */
+  finishSparse(epoch: string): Uint8Array {
+    const count = this.#count
+    const bytes = this.#take()
+    writeHeader(bytes, count, { epoch, first: 0, timeMs: 0 }, sparseFlag)
+    return bytes
+  }
+
+  /** Forgets what has been added. */
+  reset(): void {
+    this.#length = headerBytes
+    this.#count = 0
+    this.#isUniform = true
+  }
+
+  /** Comes before the record that it is about has been counted. */
+  #label({ topic, type }: { readonly topic: string; readonly type: string }): void {
+    if (this.#count > 0 && (topic !== this.#topic.text || type !== this.#type.text)) this.#isUniform = false
+    this.#topic.encode(topic)
+    this.#type.encode(type)
+  }
+
+  #take(): Uint8Array {
+    const bytes = this.#buffer.slice(0, this.#length)
+    this.reset()
+    return bytes
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes
+    if (needed <= this.#buffer.length) return
+    const grown = new Uint8Array(Math.max(needed, 2 * this.#buffer.length))
+    grown.set(this.#buffer.subarray(0, this.#length))
+    this.#buffer = grown
+    this.#view = new DataView(grown.buffer)
+  }
+}
+
+/** Gives a publisher's batch its place in the log: its bytes are written over, not copied. It is not a sparse one. */
+export function placeBatch(batch: Batch, beginning: Beginning): Batch {
+  writeHeader(batch.bytes, batch.count, beginning)
+  return denseBatch(batch.bytes, batch, beginning)
+}
+
+function denseBatch(
+  bytes: Uint8Array,
+  { count, isUniform }: Pick<BatchHead, 'count' | 'isUniform'>,
+  beginning: Beginning,
+): Batch {
+  const last = beginning.first + count - 1
+  return new Batch({ ...beginning, last, count, isUniform, isSparse: false }, bytes)
+}
+
+function writeHeader(bytes: Uint8Array, count: number, { epoch, first, timeMs }: Beginning, flags = 0): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, headerBytes)
+  bytes.set(magic, 0)
+  view.setUint8(4, flags)
+  view.setUint8(5, 0)
+  view.setUint16(6, count)
+  view.setUint32(8, bytes.length - headerBytes)
+  for (let i = 0; i < epochBytes; i++) {
+    view.setUint8(12 + i, Number.parseInt(epoch.slice(2 * i, 2 * i + 2), 16))
+  }
+  writeUint48(view, 18, first)
+  writeUint48(view, 24, timeMs)
+  view.setUint16(30, 0)
+}
+
+/** The bytes of the last text, because one topic often follows itself. */
+class LastText {
+  text = ''
+  #bytes = new Uint8Array()
+
+  encode(text: string): Uint8Array {
+    if (text !== this.text) {
+      this.#bytes = encoder.encode(text)
+      this.text = text
+    }
+    return this.#bytes
+  }
+}
+
+/** Encodes publications that have no place in the log yet, as publishers send them. */
+export function encodePublications(publications: Iterable<Publication>): Uint8Array {
+  const writer = new BatchWriter()
+  for (const publication of publications) writer.add(publication)
+  return writer.finish({ epoch: noEpoch, first: 0, timeMs: 0 }).bytes
+}
+
+/** Encodes messages that need not follow each other: sparse batches, each of one epoch, in their order. */
+export function encodeMessages(messages: readonly Message[]): Uint8Array[] {
+  const batches: Uint8Array[] = []
+  const writer = new BatchWriter()
+  let epoch = messages[0]?.epoch ?? noEpoch
+  for (const message of messages) {
+    if (message.epoch !== epoch || writer.isFullFor(message)) {
+      batches.push(writer.finishSparse(epoch))
+      epoch = message.epoch
+    }
+    writer.add(message, message)
+  }
+  if (writer.count > 0) batches.push(writer.finishSparse(epoch))
+  return batches
+}
