@@ -25,8 +25,16 @@ export interface Program {
   readonly ended: Promise<number | NodeJS.Signals>
 }
 
+/** Takes what is to be done when a test, or all tests of a suite, have ended. */
+export type AtEnd = (end: () => Promise<void>) => void
+
 /** Starts a TypeScript program of the checkout and waits until it says that it is listening. */
-export async function startProgram(file: string, args: readonly string[], env: Env): Promise<Program> {
+export async function startProgram(
+  file: string,
+  args: readonly string[],
+  env: Env,
+  atEnd: AtEnd = onTestFinished,
+): Promise<Program> {
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', join(root, file), ...args],
@@ -43,7 +51,7 @@ export async function startProgram(file: string, args: readonly string[], env: E
     })
   }
   const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
-  onTestFinished(async () => {
+  atEnd(async () => {
     child.kill('SIGCONT')
     child.kill('SIGKILL')
     await ended
@@ -78,16 +86,21 @@ export interface BrokerProcess {
 }
 
 /** Starts a broker on free ports with a folder of its own. */
-export async function startBrokerProcess(env: Env = {}, file = 'broker/main.ts'): Promise<BrokerProcess> {
-  const data = env['POSTERN_DATA'] ?? (await temporaryFolder())
-  let program = await startProgram(file, [], {
+export async function startBrokerProcess(
+  env: Env = {},
+  file = 'broker/main.ts',
+  atEnd?: AtEnd,
+): Promise<BrokerProcess> {
+  const data = env['POSTERN_DATA'] ?? (await temporaryFolder(atEnd))
+  const onFreePorts: Env = {
     POSTERN_INGEST: 'zmq-bind://PULL@127.0.0.1:0',
     POSTERN_PLAIN: 'zmq-bind://PUB@127.0.0.1:0',
     POSTERN_REQUESTS: 'zmq-bind://ROUTER@127.0.0.1:0',
     POSTERN_STREAM: 'zmq-bind://PUB@127.0.0.1:0',
     POSTERN_DATA: data,
     ...env,
-  })
+  }
+  let program = await startProgram(file, [], onFreePorts, atEnd)
   const { ingest, plain, requests, stream } = Object.fromEntries(
     Object.entries(program.told).map(([name, value]) => [name, String(value)]),
   )
@@ -115,7 +128,7 @@ export async function startBrokerProcess(env: Env = {}, file = 'broker/main.ts')
       return program.ended
     },
     async restart(more = {}) {
-      program = await startProgram(file, [], { ...inPlace, ...more })
+      program = await startProgram(file, [], { ...inPlace, ...more }, atEnd)
     },
   }
 }
@@ -132,13 +145,10 @@ export async function startFunctionsProcess(
   broker: string,
   env: Env = {},
   args: readonly string[] = ['--host', 'node'],
+  atEnd?: AtEnd,
 ): Promise<FunctionsProcess> {
-  const program = await startProgram('functions/main.ts', args, {
-    POSTERN_BROKER: broker,
-    PORT: '0',
-    HOST: '127.0.0.1',
-    ...env,
-  })
+  const onFreePort: Env = { POSTERN_BROKER: broker, PORT: '0', HOST: '127.0.0.1', ...env }
+  const program = await startProgram('functions/main.ts', args, onFreePort, atEnd)
   const { pid } = program.child
   return {
     url: String(program.told['url']).replace(/\/$/, ''),
@@ -150,9 +160,9 @@ export async function startFunctionsProcess(
   }
 }
 
-/** A folder that is removed after the test. */
-export async function temporaryFolder(): Promise<string> {
+/** A folder that is removed at the end, by default that of the test. */
+export async function temporaryFolder(atEnd: AtEnd = onTestFinished): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-test-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  atEnd(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
