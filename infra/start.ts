@@ -70,10 +70,11 @@ async function main(): Promise<void> {
   }
   const url = await postern.start()
   if (url === undefined) return
+  const isInDevelopment = process.env['POSTERN_MODE'] === 'development'
   process.stdout.write(`
 Postern is running. Ctrl-C stops it.
 
-  The chat    ${url}/
+  The chat    ${url}/${isInDevelopment ? `\n  Playground  ${url}/playground` : ''}
   Publish     curl -d '{"from":"curl","text":"Hello"}' ${url}/message
   Subscribe   curl -N ${url}/event
 

@@ -16,3 +16,10 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   made.append(...content)
   return made
 }
+
+/** The one element below another that has this name in `data-part`. */
+export function partOf<E extends HTMLElement>(root: ParentNode, name: string, type: new () => E): E {
+  const found = root.querySelector(`[data-part="${name}"]`)
+  if (!(found instanceof type)) throw new Error(`The page has no ${type.name} named ${name}.`)
+  return found
+}

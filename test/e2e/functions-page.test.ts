@@ -18,6 +18,7 @@ let folder: string
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'postern-site-'))
   await mkdir(join(folder, 'site', 'parts'), { recursive: true })
+  await mkdir(join(folder, 'site', 'playground'))
   await writeFile(join(folder, 'secret.ts'), 'secret')
   await writeFile(
     join(folder, 'site', 'index.html'),
@@ -27,6 +28,8 @@ beforeEach(async () => {
   await writeFile(join(folder, 'site', 'parts', 'a.ts'), 'export const a: number = 1\n')
   await writeFile(join(folder, 'site', 'style.css'), 'p { color: red }')
   await writeFile(join(folder, 'site', 'notes.md'), 'notes')
+  await writeFile(join(folder, 'site', 'playground', 'page.html'), '<p>playground</p>')
+  await writeFile(join(folder, 'site', 'playground', 'playground.ts'), 'export {}')
 })
 
 afterEach(async () => {
@@ -128,6 +131,26 @@ describe.each(hostKinds)('the page on %s', kind => {
     const response = await host.fetch(path)
     expect(response.status).toBe(404)
     expect(await response.json()).toMatchObject({ error: { code: 'NOT_FOUND' } })
+  })
+
+  it('has the playground in development mode, with the same policy and no broker', async () => {
+    await start(kind, { mode: 'development', reached: false })
+    const response = await host.fetch('/playground')
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
+    expect(await response.text()).toBe('<p>playground</p>')
+    expect((await host.fetch('/site/playground/playground.ts')).status).toBe(200)
+    expect((await host.fetch('/site/playground/page.html')).status).toBe(404)
+  })
+
+  it.each(['production', 'test'] as const)('has no playground in %s mode', async mode => {
+    await start(kind, { mode })
+    for (const path of ['/playground', '/site/playground/page.html', '/site/playground/playground.ts']) {
+      const response = await host.fetch(path)
+      expect(response.status).toBe(404)
+      expect(await response.json()).toMatchObject({ error: { code: 'NOT_FOUND' } })
+    }
   })
 
   it('HEAD has the head alone', async () => {

@@ -87,6 +87,16 @@ describe('npm start', () => {
 })
 
 describe('npm run dev', () => {
+  it('has the playground, which npm start has not', async () => {
+    const command = startCommand('npm', ['run', 'dev'], { cwd: root, env: await freeEnv() })
+    const [, playground] = await command.says(/Playground +(\S+)/)
+    expect((await fetch(String(playground))).status).toBe(200)
+    const other = await npmStart()
+    const [, chat] = await other.says(/The chat +(\S+)/)
+    expect((await fetch(`${chat}playground`)).status).toBe(404)
+    expect(other.output()).not.toContain('Playground')
+  })
+
   it('starts again when a source changes, and exits 0 on Ctrl-C', async () => {
     const command = startCommand('npm', ['run', 'dev'], { cwd: root, env: await freeEnv() })
     const [first] = await command.says(/The chat.*/)
