@@ -1,6 +1,10 @@
+import { Admission } from './admission.ts'
 import type { Delivery } from './delivery.ts'
 import type { Flow } from './flow.ts'
 import type { Journal, KeyEntry, Recovery } from './journal/journal.ts'
+import type { Keeper, KeptPublication } from './keeper.ts'
+import type { KeptRow } from './kept/store.ts'
+import type { KeptBatchLog } from './kept-log.ts'
 import type { KeyTable } from './keys.ts'
 import {
   type Batch,
@@ -9,19 +13,17 @@ import {
   type Code,
   formatId,
   isInSpace,
-  isServiceTopic,
-  isSystemTopic,
   type Position,
   PosternError,
   type Publication,
-  parseTopic,
-  parseType,
   placeBatch,
   type ReceiptEntry,
   recordSize,
   Tail,
 } from './protocol/index.ts'
+import { type ReceiptRequest, Receipts } from './receipts.ts'
 import { type History, Replayer, type ReplayPage, type ReplayQuery } from './replay.ts'
+import type { TopicRules } from './topic-rules.ts'
 
 /** Where batches go when they are in the journal. Neither call may throw or wait. */
 export interface Output {
@@ -63,6 +65,9 @@ export interface BrokerParts {
   readonly flow: Flow
   /** Hands out the messages of push topics. */
   readonly delivery: Pick<Delivery, 'assertRoom' | 'add'>
+  /** Keeps the messages of durable topics until they can have their places. */
+  readonly keeper: Pick<Keeper, 'keep' | 'keepOrDrop'>
+  readonly rules: Pick<TopicRules, 'hasDurable' | 'durable'>
   readonly output: Output
   readonly clock: Clock
   /** Runs a task at the end of this turn of the event loop. */
@@ -74,20 +79,10 @@ export interface BrokerParts {
 }
 
 /** One message of a publish with receipt. */
-export interface KeyedPublication {
-  readonly publication: Publication
-  readonly key?: { readonly key: string; readonly identity: string }
-}
-
-interface Request {
-  readonly receipts: ReceiptEntry[]
-  readonly reply: (receipts: readonly ReceiptEntry[]) => void
-  open: number
-  weight: number
-}
+export type KeyedPublication = KeptPublication
 
 interface Waiting {
-  readonly request: Request
+  readonly request: ReceiptRequest
   readonly index: number
   readonly offset: number
 }
@@ -98,9 +93,6 @@ interface Waiting {
  */
 const wholeBatchBytes = 8 * 1024
 
-/** What a receipt takes while it is withheld, beside its message. */
-const receiptBytes = 256
-
 /** A key has to fit a line of the journal and a header; control characters fit neither. */
 const keyPattern = /^[\x20-\x7e]{1,255}$/
 
@@ -108,27 +100,28 @@ const keyPattern = /^[\x20-\x7e]{1,255}$/
  * The log: gives each message its place, remembers it, passes it on. No sockets, no disk, no clock of its own.
  * Whatever is published within one turn of the event loop travels as one batch.
  */
-export class Broker {
+export class Broker implements KeptBatchLog {
   readonly counters = { published: 0, repeated: 0, refused: 0, replays: 0, gaps: 0 }
   limits: BrokerLimits
   readonly #parts: BrokerParts
   readonly #epoch: string
   readonly #tail: Tail
   readonly #replayer: Replayer
+  readonly #receipts: Receipts
+  readonly #admission = new Admission()
   readonly #writer = new BatchWriter()
   #waiting: Waiting[] = []
   #keyed: KeyEntry[] = []
   #isDeferred = false
   /** Whether a message of a push topic was gathered. */
   #isPushing = false
-  #withheldBytes = 0
   #timeMs = 0
-  #validTopic: string | undefined
 
   constructor(limits: BrokerLimits, parts: BrokerParts, recovery: Recovery) {
     this.limits = limits
     this.#parts = parts
     this.#epoch = recovery.epoch
+    this.#receipts = new Receipts(parts.flow)
     const own = recovery.batches.filter(batch => batch.epoch === recovery.epoch)
     this.#tail = new Tail(limits.tailBytes, {
       epoch: recovery.epoch,
@@ -161,12 +154,14 @@ export class Broker {
    */
   accept(publication: Publication): void {
     try {
-      this.#check(publication)
+      this.#admission.check(publication, this.limits.maxPayloadBytes)
     } catch (error) {
       this.counters.refused++
       throw error
     }
-    this.#append(publication)
+    const rule = this.#parts.rules.durable(publication.topic)
+    if (rule) this.#parts.keeper.keepOrDrop(publication, rule)
+    else this.#append(publication)
   }
 
   /**
@@ -174,6 +169,7 @@ export class Broker {
    * been checked, and no payload is too large.
    */
   acceptBatch(batch: Batch): void {
+    if (this.#parts.rules.hasDurable && this.#keepBatch(batch)) return
     if (batch.bytes.length >= wholeBatchBytes) {
       this.commit()
       this.#log(placeBatch(batch, this.#next()))
@@ -192,9 +188,24 @@ export class Broker {
     publications: readonly KeyedPublication[],
     reply: (receipts: readonly ReceiptEntry[]) => void,
   ): void {
-    const request: Request = { receipts: new Array(publications.length), reply, open: 1, weight: 0 }
+    const request = this.#receipts.begin(publications.length, reply)
     for (const [index, item] of publications.entries()) this.#take(request, index, item)
-    this.#close(request)
+    this.#receipts.close(request)
+  }
+
+  logKeptBatch(writer: BatchWriter, rows: readonly KeptRow[]): Position | undefined {
+    this.commit()
+    const beginning = this.#next()
+    const batch = writer.finish(beginning)
+    const { epoch, first } = beginning
+    const timeMs = this.#parts.clock.nowMs()
+    const keyed = rows.flatMap(({ topic, idempotency }, i) =>
+      idempotency ? { ...idempotency, topic, epoch, offset: first + i, timeMs } : [],
+    )
+    if (!this.#journal(batch, keyed, rows.at(-1)?.number)) return undefined
+    for (const entry of keyed) this.#parts.keys.remember(entry)
+    this.#passOn(batch)
+    return { epoch, offset: first }
   }
 
   /** Answers whoever cannot be served because its time is over, or the log is not the one it meant. */
@@ -239,27 +250,44 @@ export class Broker {
     this.#waiting = []
     this.#keyed = []
     this.#isPushing = false
-    try {
-      this.#parts.journal.append(batch, keyed)
-    } catch (error) {
+    if (!this.#journal(batch, keyed)) {
       for (const entry of keyed) this.#parts.keys.forget(entry)
       this.counters.refused += batch.count
-      const body = new PosternError('JOURNAL_FAILED').toBody()
-      this.#parts.onJournalFailure(error)
-      for (const { request, index } of waiting) this.#settle(request, index, { error: body })
+      const error = new PosternError('JOURNAL_FAILED').toBody()
+      for (const { request, index } of waiting) this.#receipts.settle(request, index, { error })
       return
     }
     this.#passOn(batch)
     if (isPushing) this.#parts.delivery.add(batch.select(topic => isInSpace('push', topic)))
     for (const { request, index, offset } of waiting) {
-      this.#settle(request, index, { id: formatId({ epoch: this.#epoch, offset }) })
+      this.#receipts.settle(request, index, { id: formatId({ epoch: this.#epoch, offset }) })
     }
   }
 
-  #take(request: Request, index: number, { publication, key }: KeyedPublication): void {
+  /** @returns whether the batch is in the journal. */
+  #journal(batch: Batch, keyed: readonly KeyEntry[], keptThrough?: number): boolean {
     try {
-      this.#check(publication)
-      if (this.#withheldBytes > this.limits.maxWithheldBytes) {
+      this.#parts.journal.append(batch, keyed, keptThrough)
+      return true
+    } catch (error) {
+      this.#parts.onJournalFailure(error)
+      return false
+    }
+  }
+
+  /** @returns whether the batch is of a durable topic. */
+  #keepBatch(batch: Batch): boolean {
+    const [run] = batch.runs()
+    const rule = run && this.#parts.rules.durable(run.topic)
+    if (!rule) return false
+    for (const message of batch.messages) this.#parts.keeper.keepOrDrop(message, rule)
+    return true
+  }
+
+  #take(request: ReceiptRequest, index: number, { publication, key }: KeyedPublication): void {
+    try {
+      this.#admission.check(publication, this.limits.maxPayloadBytes)
+      if (this.#receipts.withheldBytes > this.limits.maxWithheldBytes) {
         throw new PosternError('BACKLOG_FULL', undefined, {
           limit: this.limits.maxWithheldBytes,
           setting: 'maxWithheldBytes',
@@ -268,12 +296,22 @@ export class Broker {
       const earlier = key && this.#findEarlier(publication, key)
       const isPushed = isInSpace('push', publication.topic)
       if (isPushed && !earlier) this.#parts.delivery.assertRoom(publication.topic)
-      request.weight += receiptBytes + recordSize(publication)
       if (earlier) {
+        this.#receipts.weigh(request, recordSize(publication))
         this.counters.repeated++
         this.#await(request, index, earlier)
         return
       }
+      const rule = this.#parts.rules.durable(publication.topic)
+      if (rule) {
+        this.#parts.keeper.keep({ publication, ...(key && { key }) }, rule, entry =>
+          this.#receipts.settle(request, index, entry),
+        )
+        this.#receipts.await(request)
+        this.#receipts.weigh(request, recordSize(publication))
+        return
+      }
+      this.#receipts.weigh(request, recordSize(publication))
       const offset = this.#append(publication, key)
       if (isPushed) this.#isPushing = true
       this.#await(request, index, { epoch: this.#epoch, offset })
@@ -297,13 +335,13 @@ export class Broker {
   }
 
   /** Settles an entry when its message is in the journal, which for a repeat it may be already. */
-  #await(request: Request, index: number, position: Position): void {
+  #await(request: ReceiptRequest, index: number, position: Position): void {
     const isCommitted = position.epoch !== this.#epoch || position.offset <= this.#tail.position.offset
     if (isCommitted) {
       request.receipts[index] = { id: formatId(position) }
       return
     }
-    request.open++
+    this.#receipts.await(request)
     this.#waiting.push({ request, index, offset: position.offset })
   }
 
@@ -336,23 +374,6 @@ export class Broker {
     })
   }
 
-  #check({ topic, type, payload }: Publication): void {
-    // One topic often follows itself, and checking it costs more than the rest of accepting a message.
-    if (topic !== this.#validTopic) {
-      if (parseTopic(topic) !== topic)
-        throw new PosternError('INVALID_TOPIC', 'A topic must not end in a slash.')
-      if (isSystemTopic(topic) && !isServiceTopic(topic)) throw new PosternError('RESERVED_TOPIC')
-      this.#validTopic = topic
-    }
-    parseType(type)
-    if (payload.length > this.limits.maxPayloadBytes) {
-      throw new PosternError('PAYLOAD_TOO_LARGE', undefined, {
-        limit: this.limits.maxPayloadBytes,
-        setting: 'maxPayloadBytes',
-      })
-    }
-  }
-
   #passOn(batch: Batch): void {
     const { history, output, flow } = this.#parts
     const floor = this.#tail.floor
@@ -363,22 +384,5 @@ export class Broker {
     for (const { payload } of batch.select(topic => topic === this.limits.defaultTopic)) output.plain(payload)
     this.counters.published += batch.count
     flow.published(batch.last, batch.bytes.length)
-  }
-
-  #settle(request: Request, index: number, entry: ReceiptEntry): void {
-    request.receipts[index] = entry
-    this.#close(request)
-  }
-
-  #close(request: Request): void {
-    request.open--
-    if (request.open > 0) return
-    // Where nothing was taken there is nothing to follow, and a refusal that is withheld would not be one.
-    if (request.weight === 0) return request.reply(request.receipts)
-    this.#withheldBytes += request.weight
-    this.#parts.flow.whenFollowed(() => {
-      this.#withheldBytes -= request.weight
-      request.reply(request.receipts)
-    })
   }
 }

@@ -1,9 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser'
 import * as v from 'valibot'
-import { type Dsn, isLoopback, parseDsn, type SocketType } from './listeners/dsn.ts'
+import { readUsers, UserListError } from './auth/user-list.ts'
+import {
+  type Dsn,
+  type Endpoint,
+  isLoopback,
+  parseDsn,
+  parseTcpAddress,
+  type SocketType,
+} from './listeners/dsn.ts'
 import { logLevels } from './logger.ts'
 import { parsePublicTopic, unknownVariable } from './protocol/index.ts'
+import { parsePattern } from './topic-rules.ts'
 
 /** A setting is wrong: the message names it, its value and what is allowed, and is all that the operator needs. */
 export class ConfigError extends Error {
@@ -52,6 +61,33 @@ const socket = (env: Env, type: SocketType, modes: readonly Dsn['mode'][]) =>
     }),
   )
 
+/** Where plain TCP is listened for; undefined where it is not. */
+const tcpAddress = v.pipe(
+  text,
+  v.rawTransform(({ dataset, addIssue, NEVER }): Endpoint | undefined => {
+    try {
+      return dataset.value === 'off' ? undefined : parseTcpAddress(dataset.value)
+    } catch (error) {
+      addIssue({ message: messageOf(error) })
+      return NEVER
+    }
+  }),
+)
+
+/** Takes texts of the form `env://NAME` from the environment: a password does not belong in a file that is shared. */
+const fromEnv = (env: Env) =>
+  v.rawTransform<Record<string, unknown>, Record<string, unknown>>(({ dataset, addIssue, NEVER }) => {
+    const resolved: Record<string, unknown> = {}
+    for (const [name, value] of Object.entries(dataset.value)) {
+      const variable = typeof value === 'string' ? /^env:\/\/(\w+)$/.exec(value)?.[1] : undefined
+      resolved[name] = variable === undefined ? value : env[variable]
+      if (resolved[name] !== undefined) continue
+      addIssue({ message: `${name} is ${String(value)}, which is not set` })
+      return NEVER
+    }
+    return resolved
+  })
+
 /** An object in which nothing but these settings may stand. */
 const settings = <Entries extends v.ObjectEntries>(entries: Entries) =>
   v.strictObject(entries, ({ expected }) =>
@@ -83,6 +119,63 @@ const historySchema = settings({
   store: v.optional(storeSchema, {}),
 })
 
+const topicSchema = settings({
+  /** Keeps each message on disk until a receiver has acknowledged it. */
+  durable: v.optional(v.boolean('allowed is true or false'), false),
+  /** So many receivers, in the order of their arrival, get messages. 0: all of them. */
+  receivers: v.optional(whole(0, 1_000_000), 0),
+  /** Whether each of them gets each message, or one of them. */
+  delivery: v.optional(v.picklist(['all', 'one'], 'allowed is "all" or "one"'), 'all'),
+  /** Messages kept before publishers are refused. */
+  maxKept: v.optional(whole(1, 1_000_000_000), 1_000_000),
+  /** Bytes of payloads kept before publishers are refused. */
+  maxKeptBytes: v.optional(whole(1, 1024 * gibibyte), gibibyte),
+  /** What is older goes. 0: nothing goes by its age. */
+  keptAgeS: v.optional(whole(0, 315_360_000), 0),
+  /** A message that came back so often goes to `$dead/<topic>`. 0: never. */
+  maxDeliveries: v.optional(whole(0, 1_000_000), 0),
+  /** Refuses messages that the clients of PHPMessageBroker cannot take. */
+  legacy: v.optional(v.boolean('allowed is true or false'), false),
+})
+
+/** Topics by a pattern; the first that fits holds. */
+const topicsSchema = v.pipe(
+  v.record(v.string(), topicSchema, 'allowed is an object of topics'),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed) return
+    for (const pattern of Object.keys(dataset.value)) {
+      const wrong = whatIsWrong(() => {
+        if (parsePattern(pattern) !== pattern) throw new Error('a topic must not end in a slash')
+      })
+      if (wrong === undefined) continue
+      addIssue({
+        message: `the pattern is not a topic in which * stands for a segment, or ** at the end for all below: ${wrong}`,
+        path: [{ type: 'object', origin: 'key', input: dataset.value, key: pattern, value: pattern }],
+      })
+    }
+  }),
+)
+
+const keptSchema = (env: Env) =>
+  settings({
+    /** A connector of db0. */
+    connector: v.optional(
+      v.picklist(['node-sqlite', 'mysql2'], 'allowed is "node-sqlite" or "mysql2"'),
+      'node-sqlite',
+    ),
+    /** Handed to the connector; a text `env://NAME` stands for what the variable holds. */
+    options: v.optional(v.pipe(v.record(v.string(), v.unknown()), fromEnv(env)), {}),
+    /** Becomes part of statements. */
+    table: v.optional(
+      v.pipe(text, v.regex(/^[A-Za-z_]\w{0,47}$/, 'allowed are up to 48 letters, digits and _')),
+      'postern_kept',
+    ),
+    /** So long a publisher waits for the store. */
+    waitMs: v.optional(whole(10, 60_000), 2000),
+    /** What may wait for the store before publishers are refused. */
+    maxWaitingBytes: v.optional(whole(64 * 1024, 16 * gibibyte), 16 * mebibyte),
+  })
+
 const schema = (env: Env) =>
   settings({
     /** Where publishers without receipts push to. */
@@ -93,6 +186,21 @@ const schema = (env: Env) =>
     requests: v.optional(socket(env, 'ROUTER', ['bind']), 'zmq-bind://ROUTER@127.0.0.1:5001'),
     /** The whole log, for functions. */
     stream: v.optional(socket(env, 'PUB', ['bind']), 'zmq-bind://PUB@127.0.0.1:6001'),
+    /** The TCP door, for the clients of PHPMessageBroker: `tcp://127.0.0.1:8887`, or `off`. */
+    tcp: v.optional(tcpAddress, 'off'),
+    /** An htpasswd file of those who may log in there, or empty. */
+    usersFile: v.optional(v.string('allowed is a file'), ''),
+    /** Lines of the same form. They beat the file. */
+    users: v.optional(v.array(text, 'allowed is a list of lines name:hash'), []),
+    /** Names of those who may have the users read again. */
+    reloadUsers: v.optional(v.array(text, 'allowed is a list of names'), []),
+    /** Who has not logged in by then is let go. */
+    loginTimeoutMs: v.optional(whole(100, dayMs), 10_000),
+    /** After this long a message counts as received by a client that does not acknowledge. */
+    legacyAckMs: v.optional(whole(10, dayMs), 1000),
+    maxTcpConnections: v.optional(whole(1, 1_000_000), 1000),
+    /** What may wait for one receiver of a topic that is not durable; then it loses its oldest. */
+    maxReceiverBytes: v.optional(whole(64 * 1024, 16 * gibibyte), mebibyte),
     /**
      * Where the sockets may be reached without encryption: `loopback`, or `anywhere` for a network that nobody else
      * can enter.
@@ -108,6 +216,10 @@ const schema = (env: Env) =>
     /** The newest part of the log, kept in memory and in the journal for repairs and resumes. */
     tailBytes: v.optional(whole(64 * 1024, 16 * gibibyte), 8 * mebibyte),
     history: v.optional(historySchema, {}),
+    topics: v.optional(topicsSchema, {}),
+    kept: v.optional(keptSchema(env), {}),
+    /** What may wait for a receiver that is slower than the others of its topic. */
+    maxReceiverBacklogBytes: v.optional(whole(64 * 1024, 16 * gibibyte), mebibyte),
     /** How long an idempotency key is remembered. */
     idempotencyMs: v.optional(whole(0, dayMs), 10 * 60 * 1000),
     /** How many keys are remembered; about 300 bytes each. */
@@ -140,6 +252,8 @@ const variables = {
   POSTERN_PLAIN: 'plain',
   POSTERN_REQUESTS: 'requests',
   POSTERN_STREAM: 'stream',
+  POSTERN_TCP: 'tcp',
+  POSTERN_USERS: 'usersFile',
   POSTERN_PLAINTEXT: 'plaintext',
   POSTERN_DATA: 'data',
   POSTERN_DEFAULT_TOPIC: 'defaultTopic',
@@ -168,6 +282,7 @@ export function loadConfig(env: Env): Config {
   const result = v.safeParse(schema(env), found)
   if (!result.success) throw toConfigError(result.issues[0], sources)
   checkPlaintext(result.output)
+  checkUsers(result.output)
   return result.output
 }
 
@@ -203,13 +318,32 @@ function toConfigError(issue: v.BaseIssue<unknown>, sources: ReadonlyMap<string,
 /** Threat: a socket without encryption on an open address lets anybody publish, and read every message. */
 function checkPlaintext(config: Config): void {
   if (config.plaintext === 'anywhere') return
-  for (const setting of ['ingest', 'plain', 'requests', 'stream'] as const) {
-    const open = config[setting].endpoints.find(endpoint => !isLoopback(endpoint))
+  for (const setting of ['ingest', 'plain', 'requests', 'stream', 'tcp'] as const) {
+    const endpoints = setting === 'tcp' ? (config.tcp ? [config.tcp] : []) : config[setting].endpoints
+    const open = endpoints.find(endpoint => !isLoopback(endpoint))
     if (!open) continue
     throw new ConfigError(
       `The setting ${setting} names ${open.host}:${open.port}: without encryption only loopback addresses are allowed. ` +
         'Reach it through a tunnel, or set plaintext to "anywhere" (POSTERN_PLAINTEXT) on a network that nobody else can enter.',
     )
+  }
+}
+
+/** The lines are not in what is told: their hashes are nobody's business. */
+function checkUsers(config: Config): void {
+  try {
+    readUsers(config)
+  } catch (error) {
+    throw error instanceof UserListError ? new ConfigError(error.message) : error
+  }
+}
+
+function whatIsWrong(check: () => void): string | undefined {
+  try {
+    check()
+    return undefined
+  } catch (error) {
+    return messageOf(error)
   }
 }
 

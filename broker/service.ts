@@ -11,13 +11,18 @@ import { openArchive } from './history/open.ts'
 import { currentBoot } from './journal/boot.ts'
 import { FileJournal } from './journal/file.ts'
 import type { Journal } from './journal/journal.ts'
+import type { KeptStore } from './kept/store.ts'
+import { KeptMessages } from './kept-messages.ts'
 import { KeyTable } from './keys.ts'
+import type { Endpoint } from './listeners/dsn.ts'
 import { Requests } from './listeners/requests.ts'
 import { type Endpoints, ZeromqListener } from './listeners/zeromq.ts'
 import { lockFolder } from './lock.ts'
 import type { Logger } from './logger.ts'
-import { type BrokerStatus, epochBytes, type Publication } from './protocol/index.ts'
+import { type BrokerStatus, epochBytes, isSystemTopic, type Publication } from './protocol/index.ts'
+import { RemoteReceivers } from './remote-receivers.ts'
 import { Retained } from './retained.ts'
+import { TcpDoor } from './tcp-door.ts'
 
 /** How often silent peers and old messages are looked for. */
 const tickMs = 2000
@@ -27,7 +32,7 @@ const maxJournalTails = 4
 
 /** A running broker. */
 export interface BrokerService {
-  readonly endpoints: Endpoints
+  readonly endpoints: Endpoints & { readonly tcp?: readonly Endpoint[] }
   status(): BrokerStatus
   /** Takes over the settings that can change while running, and gives the names of those that differ and cannot. */
   reload(config: Config): string[]
@@ -41,6 +46,7 @@ export interface ServiceParts {
   readonly wrap?: {
     readonly journal?: (journal: Journal) => Journal
     readonly output?: (output: Output) => Output
+    readonly store?: (store: KeptStore) => KeptStore
   }
 }
 
@@ -95,6 +101,27 @@ async function start(
   for (const batch of recovery.batches) retained.addBatch(batch)
   const listener = new ZeromqListener({ ...config, logger, flow })
   const delivery = new Delivery(config, listener)
+  const kept = await KeptMessages.make(config, {
+    logger,
+    clock,
+    fingerprint,
+    timer: startTimer,
+    wrap: wrap?.store,
+  })
+  const door =
+    config.tcp &&
+    new TcpDoor(config, {
+      logger,
+      durableOf: topic => (isSystemTopic(topic) || kept.rules.durable(topic) ? kept.receivers : undefined),
+      limitOf: topic => kept.rules.of(topic)?.receivers ?? 0,
+    })
+  const output: Output = {
+    stream(batch) {
+      listener.stream(batch)
+      door?.stream(batch)
+    },
+    plain: payload => listener.plain(payload),
+  }
   const broker = new Broker(
     config,
     {
@@ -103,7 +130,9 @@ async function start(
       keys,
       flow,
       delivery,
-      output: wrap?.output?.(listener) ?? listener,
+      keeper: kept.keeper,
+      rules: kept.rules,
+      output: wrap?.output?.(output) ?? output,
       clock,
       defer: setImmediate,
       fingerprint,
@@ -121,6 +150,7 @@ async function start(
       logger.limited('journal-overfull', { bytes: journal.byteLength })
     journal.retire(isOverfull ? broker.tailFloor : Math.min(sealed, broker.tailFloor))
   }
+  await kept.start(broker, recovery.keptThrough)
   // What a past epoch has left in the journal is only history now.
   historian?.seal(broker.tailFloor)
 
@@ -139,29 +169,45 @@ async function start(
     pullers: delivery.pullers,
     pushMessages: delivery.waiting.messages,
     pushBytes: delivery.waiting.bytes,
+    ...kept.status,
     counters: {
       ...broker.counters,
       ...delivery.counters,
+      ...kept.counters,
       keysForgottenEarly: keys.forgottenEarly,
       ...listener.counters,
       archiveFailures: historian?.failures ?? 0,
+      ...(door?.counters ?? { tcpRefused: 0, loginsRefused: 0, receiverLost: 0 }),
     },
+  })
+  const remoteReceivers = new RemoteReceivers({
+    receivers: kept.receivers,
+    output: listener,
+    bounds: () => delivery.bounds,
+    defer: queueMicrotask,
   })
   const requests = new Requests({
     broker,
     flow,
     delivery,
+    remoteReceivers,
     session: randomBytes(8).toString('hex'),
     monotonicMs: clock.monotonicMs,
     stream: () => listener.streamAddresses,
     status,
     onMalformed: error => listener.malformed('requests', error),
   })
-  const endpoints = await listener.start(broker, requests, delivery)
+  const bound = await listener.start(broker, requests, () => {
+    delivery.probe()
+    remoteReceivers.probe()
+  })
+  const tcp = config.tcp && door && (await door.start(config.tcp, broker))
+  const endpoints = { ...bound, ...(tcp && { tcp: [tcp] }) }
   let toldForgotten = 0
   const tick = setInterval(() => {
     flow.expire(clock.monotonicMs())
     delivery.expire(clock.monotonicMs())
+    remoteReceivers.expire(clock.monotonicMs())
     retained.expire(clock.nowMs())
     if (keys.forgottenEarly > toldForgotten) {
       toldForgotten = keys.forgottenEarly
@@ -173,7 +219,8 @@ async function start(
   let stopping: Promise<void> | undefined
   const stop = async () => {
     clearInterval(tick)
-    await listener.stop()
+    await Promise.all([listener.stop(), door?.stop()])
+    await kept.stop()
     journal.close()
     await historian?.close()
     unlock()
@@ -185,7 +232,9 @@ async function start(
       keys.bounds = next
       flow.bounds = next
       delivery.bounds = next
+      kept.receivers.bounds = next
       retained.bounds = next.history
+      door?.reload(next)
       broker.limits = { ...broker.limits, maxWithheldBytes: next.maxWithheldBytes }
       return needRestart(config, next)
     },
@@ -206,6 +255,14 @@ const changeable: readonly string[] = [
   'maxPushBytes',
   'pullWindowMessages',
   'pullWindowBytes',
+  'maxReceiverBacklogBytes',
+  'usersFile',
+  'users',
+  'reloadUsers',
+  'loginTimeoutMs',
+  'legacyAckMs',
+  'maxTcpConnections',
+  'maxReceiverBytes',
   'logLevel',
 ] satisfies (keyof Config)[]
 

@@ -18,7 +18,7 @@ export async function writeBundle({ input, file, beside = {} }: Bundle): Promise
     // Of the packages that come as modules and as CommonJS, only the modules can be taken in part.
     resolve: { mainFields: ['module', 'main'] },
     treeshake: { propertyReadSideEffects: false },
-    plugins: [addonBeside, placed(beside), builtins],
+    plugins: [addonBeside, placed(beside), workersBeside, builtins],
     onLog(level, log, tell) {
       // What a package does is no news to whoever builds this project.
       if (!log.id?.includes('node_modules')) tell(level, log)
@@ -59,6 +59,19 @@ function placed(places: Readonly<Record<string, string>>): Plugin {
       return place === undefined ? null : { id: place, external: true }
     },
   }
+}
+
+/** A thread starts from a file of its own, which in a bundle stands beside the program that starts it. */
+const workersBeside: Plugin = {
+  name: 'workers-beside',
+  transform: {
+    filter: { id: /\/broker\/.*\.ts$/, code: /-worker\.ts'/ },
+    handler: code => ({
+      code: code.replace(/(new URL\('\.\/[a-z-]+-worker)\.ts(', import\.meta\.url\))/, '$1.js$2'),
+      // No line moves.
+      map: null,
+    }),
+  },
 }
 
 const importedName = /^\0import:(.+)$/

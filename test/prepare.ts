@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { findChromium } from './support/chromium.ts'
 import { hasCurl } from './support/curl.ts'
+import { hasMariadb, hasStrace } from './support/installed.ts'
+import { hasPhp } from './support/php.ts'
 
 /* Before the tests: what they need from the system is installed where that can be done, and else named. */
 
@@ -15,6 +17,9 @@ if (existsSync('/etc/debian_version') && process.getuid?.() === 0) {
 const missing: string[] = []
 if (findChromium() === undefined) missing.push('Chromium (on the PATH, or where CHROMIUM says)')
 if (!hasCurl()) missing.push('curl')
+if (!hasStrace()) missing.push('strace')
+if (!hasMariadb()) missing.push('MariaDB (mariadbd and mariadb-install-db)')
+if (!hasPhp()) missing.push('PHP with its sockets')
 
 const isRequired = process.env['CI'] === 'true'
 for (const part of missing) {

@@ -18,6 +18,8 @@ const headSchema = v.object({
   /** Names the boot of the machine: another one means that unsynced writes may be lost. */
   boot: v.string(),
   pastEpochs: v.array(v.object({ epoch: v.string(), last: v.number() })),
+  /** Kept messages up to this number were in the log when the file was begun. */
+  keptThrough: v.optional(v.number(), 0),
 })
 
 /** The first entry of each file. */
@@ -35,10 +37,24 @@ const keysSchema = v.array(
   }),
 )
 
+/** What stands in front of a batch: its keys, with what it says of kept messages where it has any. */
+const besideSchema = v.union([
+  v.pipe(
+    keysSchema,
+    v.transform(keys => ({ keys, keptThrough: 0 })),
+  ),
+  v.object({ keys: keysSchema, keptThrough: v.number() }),
+])
+
 export type Entry =
   | { readonly kind: 'head'; readonly head: JournalHead }
   | { readonly kind: 'keys'; readonly keys: readonly KeyEntry[] }
-  | { readonly kind: 'batch'; readonly batch: Batch; readonly keys: readonly KeyEntry[] }
+  | {
+      readonly kind: 'batch'
+      readonly batch: Batch
+      readonly keys: readonly KeyEntry[]
+      readonly keptThrough: number
+    }
   /** The broker stopped in order after this. */
   | { readonly kind: 'end' }
 
@@ -51,8 +67,13 @@ export function encodeKeys(keys: readonly KeyEntry[]): Uint8Array[] {
 }
 
 /** The body is u32 length of the keys, the keys, the batch: one write, so that neither comes back alone. */
-export function encodeBatchEntry(batch: Uint8Array, keys: readonly KeyEntry[]): Uint8Array[] {
-  const keysJson = keys.length > 0 ? JSON.stringify(keys) : ''
+export function encodeBatchEntry(
+  batch: Uint8Array,
+  keys: readonly KeyEntry[],
+  keptThrough = 0,
+): Uint8Array[] {
+  const beside = keptThrough > 0 ? { keys, keptThrough } : keys
+  const keysJson = keptThrough > 0 || keys.length > 0 ? JSON.stringify(beside) : ''
   const beginning = Buffer.allocUnsafe(4 + Buffer.byteLength(keysJson))
   beginning.writeUInt32BE(beginning.length - 4)
   beginning.write(keysJson, 4)
@@ -113,9 +134,9 @@ function decodeEntry(kind: number, body: Buffer): Entry | undefined {
       if (body.length < 4) return undefined
       const keyBytes = body.readUInt32BE(0)
       if (4 + keyBytes > body.length) return undefined
-      const keys = v.safeParse(keysSchema, keyBytes > 0 ? parseJson(body.subarray(4, 4 + keyBytes)) : [])
+      const beside = v.safeParse(besideSchema, keyBytes > 0 ? parseJson(body.subarray(4, 4 + keyBytes)) : [])
       const batch = decodeBatch(body.subarray(4 + keyBytes))
-      return keys.success && batch ? { kind: 'batch', batch, keys: keys.output } : undefined
+      return beside.success && batch ? { kind: 'batch', batch, ...beside.output } : undefined
     }
     case kinds.end:
       return { kind: 'end' }

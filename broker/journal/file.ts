@@ -56,6 +56,7 @@ export class FileJournal implements Journal {
   #empty: string[]
   #file: OpenFile | undefined
   #last: number
+  #keptThrough: number
   #isClosed = false
 
   /** Reads what the folder holds. A log that goes on is not touched before the first append. */
@@ -66,6 +67,7 @@ export class FileJournal implements Journal {
     const found = readFolder(options.folder)
     this.#recovery = recover(found, this.#boot, options)
     this.#last = this.#recovery.last
+    this.#keptThrough = this.#recovery.keptThrough
     this.#closed = found.flatMap(({ path, last, bytes }) =>
       last === undefined ? [] : [{ path, last, bytes }],
     )
@@ -86,12 +88,13 @@ export class FileJournal implements Journal {
     return this.#closed.reduce((sum, { bytes }) => sum + bytes, this.#file?.bytes ?? 0)
   }
 
-  append(batch: Batch, keys: readonly KeyEntry[]): void {
+  append(batch: Batch, keys: readonly KeyEntry[], keptThrough = 0): void {
     if (this.#isClosed) throw new Error('the journal is closed')
     let file = this.#opened()
     if (file.bytes - file.headBytes >= this.#options.fileBytes) file = this.#rotate(file)
-    write(file, encodeBatchEntry(batch.bytes, keys))
+    write(file, encodeBatchEntry(batch.bytes, keys, keptThrough))
     this.#last = batch.last
+    this.#keptThrough = Math.max(this.#keptThrough, keptThrough)
     if (this.#recovery.batches.length > 0) this.#recovery = { ...this.#recovery, batches: [], keys: [] }
   }
 
@@ -150,6 +153,7 @@ export class FileJournal implements Journal {
       after: this.#last,
       boot: this.#boot,
       pastEpochs: [...pastEpochs],
+      keptThrough: this.#keptThrough,
     })
     // A key whose message is not in the journal yet would outlive a message that never gets there.
     const settled = [...keys].filter(key => key.epoch !== epoch || key.offset <= this.#last)

@@ -64,14 +64,21 @@ export function recover(
   const keys = latest(
     entries.flatMap(entry => (entry.kind === 'keys' || entry.kind === 'batch' ? entry.keys : [])),
   )
+  const keptThrough = entries.reduce((most, entry) => Math.max(most, keptThroughOf(entry)), 0)
   const head = entries.findLast(entry => entry.kind === 'head')?.head
   const last = Math.max(after, head?.after ?? 0, batches.at(-1)?.last ?? 0)
   const broken = whyBroken(found, head, boot, last)
-  if (!broken && head) return { epoch: head.epoch, last, pastEpochs: head.pastEpochs, batches, keys, broken }
+  if (!broken && head)
+    return { epoch: head.epoch, last, pastEpochs: head.pastEpochs, batches, keys, keptThrough, broken }
   const pastEpochs: PastEpoch[] = head
     ? [...head.pastEpochs, { epoch: head.epoch, last }].slice(-maxPastEpochs)
     : []
-  return { epoch: newEpoch(), last, pastEpochs, batches, keys, broken }
+  return { epoch: newEpoch(), last, pastEpochs, batches, keys, keptThrough, broken }
+}
+
+function keptThroughOf(entry: Entry): number {
+  if (entry.kind === 'head') return entry.head.keptThrough
+  return entry.kind === 'batch' ? entry.keptThrough : 0
 }
 
 /** Each key once, as it stands last: a file begins with those of the files before it. */

@@ -26,8 +26,12 @@ export interface PastEpoch {
  * restart. Batches are appended in order, without a hole.
  */
 export interface Journal {
-  /** @throws when it cannot be written; the broker then refuses the batch. */
-  append(batch: Batch, keys: readonly KeyEntry[]): void
+  /**
+   * @param keptThrough kept messages up to this number are in the log now: remembered with the batch, for as long as
+   * there is a journal.
+   * @throws when it cannot be written; the broker then refuses the batch.
+   */
+  append(batch: Batch, keys: readonly KeyEntry[], keptThrough?: number): void
   /** Everything up to this offset may be forgotten. What is still shared with newer batches may stay. */
   retire(through: number): void
   /** Marks the end as clean and syncs: after a restart of the machine the epoch goes on. */
@@ -44,6 +48,8 @@ export interface Recovery {
   /** Whole batches in order, those of past epochs included. */
   readonly batches: readonly Batch[]
   readonly keys: readonly KeyEntry[]
+  /** Kept messages up to this number are in the log; 0 where none is known to be. */
+  readonly keptThrough: number
   /** Why a new epoch was begun; undefined when the log goes on. */
   readonly broken: 'empty' | 'torn' | 'power-loss' | undefined
 }

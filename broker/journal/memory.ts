@@ -6,11 +6,13 @@ export class MemoryJournal implements Journal {
   readonly #batches: Batch[] = []
   readonly #keys: KeyEntry[] = []
   #last = 0
+  #keptThrough = 0
 
-  append(batch: Batch, keys: readonly KeyEntry[]): void {
+  append(batch: Batch, keys: readonly KeyEntry[], keptThrough = 0): void {
     this.#batches.push(batch)
     this.#keys.push(...keys)
     this.#last = batch.last
+    this.#keptThrough = Math.max(this.#keptThrough, keptThrough)
   }
 
   retire(through: number): void {
@@ -27,6 +29,7 @@ export class MemoryJournal implements Journal {
       pastEpochs: [],
       batches: [...this.#batches],
       keys: [...this.#keys],
+      keptThrough: this.#keptThrough,
       broken: this.#last > 0 ? undefined : 'empty',
     }
   }

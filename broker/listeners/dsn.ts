@@ -48,6 +48,17 @@ export function parseDsn(text: string, env: Readonly<Record<string, string | und
   }
 }
 
+/**
+ * Reads an address of plain TCP: `tcp://127.0.0.1:8887`.
+ *
+ * @throws Error that says what is wrong, as the end of a sentence about the setting.
+ */
+export function parseTcpAddress(text: string): Endpoint {
+  const scheme = 'tcp://'
+  if (!text.startsWith(scheme)) throw new Error('allowed is tcp://host:port, or off')
+  return parseEndpoint(text.slice(scheme.length))
+}
+
 function parseEndpoint(text: string): Endpoint {
   const [, address, name, portText] = endpointPattern.exec(text.trim()) ?? []
   const host = address ?? name

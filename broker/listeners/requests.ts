@@ -17,9 +17,11 @@ import {
   parseTopic,
   protocolVersion,
   type ReceiptEntry,
+  type ReceiveRequest,
   type ReplayRequest,
   type Reply,
 } from '../protocol/index.ts'
+import type { RemoteReceivers } from '../remote-receivers.ts'
 import { verified } from './ingest.ts'
 
 /** Frames of a reply: the head, then batches. */
@@ -29,6 +31,7 @@ export interface RequestsOptions {
   readonly broker: Broker
   readonly flow: Flow
   readonly delivery: Delivery
+  readonly remoteReceivers: Pick<RemoteReceivers, 'take'>
   /** Names this process of the broker, so that a request for an earlier one is not taken for one of its own. */
   readonly session: string
   readonly monotonicMs: () => number
@@ -69,6 +72,8 @@ export class Requests {
           return reply([encodeHead(this.#position(peer, request.seq, request.session, request.offset))])
         case 'pull':
           return reply([encodeHead(this.#pull(peer, request))])
+        case 'receive':
+          return this.#receive(peer, request, reply)
         case 'status':
           return reply([encodeHead({ op: 'status', seq: request.seq, status: this.#options.status() })])
       }
@@ -161,6 +166,18 @@ export class Requests {
     }
     const { delivery, monotonicMs } = this.#options
     return { op: 'pull', seq, pullers: delivery.take(peer, steps, monotonicMs()) }
+  }
+
+  #receive(
+    peer: string,
+    { seq, session, ...steps }: ReceiveRequest,
+    reply: (frames: ReplyFrames) => void,
+  ): void {
+    if (session !== this.#options.session) throw new PosternError('UNKNOWN_SESSION')
+    const { remoteReceivers, monotonicMs } = this.#options
+    remoteReceivers.take(peer, steps, monotonicMs(), outcome =>
+      reply([encodeHead({ op: 'receive', seq, ...outcome })]),
+    )
   }
 
   #refuse(seq: number | null, error: PosternError, reply: (frames: ReplyFrames) => void): void {

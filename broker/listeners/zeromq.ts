@@ -1,10 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Publisher, Pull, Router } from 'zeromq'
 import type { Broker, Output } from '../broker.ts'
-import type { Delivery, DeliveryOutput, Handover } from '../delivery.ts'
+import type { DeliveryOutput, Handover } from '../delivery.ts'
 import type { Flow } from '../flow.ts'
 import type { Logger } from '../logger.ts'
-import { encodeHead, encodeMessages, PosternError } from '../protocol/index.ts'
+import {
+  type DeliverReply,
+  encodeHead,
+  encodeMessages,
+  type HandReply,
+  type Message,
+  PosternError,
+} from '../protocol/index.ts'
+import type { EndedReceivers, ReceiverOutput, RemoteHandout } from '../remote-receivers.ts'
 import { type Dsn, type Endpoint, endpointAddress } from './dsn.ts'
 import { IngestReader } from './ingest.ts'
 import type { Requests } from './requests.ts'
@@ -50,7 +58,7 @@ export interface Endpoints {
 }
 
 /** The four ZeroMQ sockets of the broker: bytes in, bytes out. */
-export class ZeromqListener implements Output, DeliveryOutput {
+export class ZeromqListener implements Output, DeliveryOutput, ReceiverOutput {
   readonly counters = { malformed: 0, undeliverable: 0 }
   readonly #options: ZeromqOptions
   readonly #ingest: Pull
@@ -99,19 +107,46 @@ export class ZeromqListener implements Output, DeliveryOutput {
     untilMs: number,
     onFailed: (why: 'full' | 'gone') => void,
   ): void {
-    const head = encodeHead({ op: 'hand', seq: null, to: handovers.map(({ pull }) => pull), untilMs })
-    const batches = encodeMessages(handovers.map(({ message }) => message))
-    this.#requests.send([Buffer.from(peer, 'hex'), head, ...batches]).catch((error: unknown) => {
+    const to = handovers.map(({ pull }) => pull)
+    this.#tell(peer, { op: 'hand', seq: null, to, untilMs }, handovers, onFailed)
+  }
+
+  deliver(
+    peer: string,
+    handouts: readonly RemoteHandout[],
+    ended: EndedReceivers,
+    untilMs: number,
+    onFailed: (why: 'full' | 'gone') => void,
+  ): void {
+    const to = handouts.map(({ receiver }) => receiver)
+    const deliveries = handouts.map(handout => handout.deliveries)
+    this.#tell(peer, { op: 'deliver', seq: null, to, deliveries, untilMs, ...ended }, handouts, onFailed)
+  }
+
+  /** Sends a peer what it has not asked for. */
+  #tell(
+    peer: string,
+    head: HandReply | DeliverReply,
+    parts: readonly { readonly message: Message }[],
+    onFailed: (why: 'full' | 'gone') => void,
+  ): void {
+    if (this.#isClosing) return
+    const batches = encodeMessages(parts.map(({ message }) => message))
+    this.#requests.send([Buffer.from(peer, 'hex'), encodeHead(head), ...batches]).catch((error: unknown) => {
       if (this.#isClosing) return
       // ZMQ_ROUTER_MANDATORY tells a peer that is not there from one that does not read.
       onFailed(codeOf(error) === 'EHOSTUNREACH' ? 'gone' : 'full')
     })
   }
 
-  /** Binds the publishers, lets subscribers come back, then takes requests and messages. */
-  async start(broker: Broker, requests: Requests, delivery: Delivery): Promise<Endpoints> {
+  /**
+   * Binds the publishers, lets subscribers come back, then takes requests and messages.
+   *
+   * @param onLeft some peer has ended its connection.
+   */
+  async start(broker: Broker, requests: Requests, onLeft: () => void): Promise<Endpoints> {
     this.#broker = broker
-    this.#requests.events.on('disconnect', () => this.#whenLeft(delivery))
+    this.#requests.events.on('disconnect', () => this.#whenLeft(onLeft))
     const stream = await attach(this.#stream, this.#options.stream, 'stream')
     this.#streamEndpoints = stream
     const plain = await attach(this.#plain, this.#options.plain, 'plain')
@@ -206,14 +241,15 @@ export class ZeromqListener implements Output, DeliveryOutput {
   }
 
   /** Which peer has left is not told, and the socket still knows it for a moment. */
-  #whenLeft(delivery: Delivery): void {
+  #whenLeft(onLeft: () => void): void {
     this.#leaving ??= setTimeout(() => {
       this.#leaving = undefined
-      if (!this.#isClosing) delivery.probe()
+      if (!this.#isClosing) onLeft()
     }, leftMs)
   }
 
   #send(socket: Publisher | Router, message: Uint8Array | Uint8Array[]): void {
+    if (socket.closed) return
     socket.send(message).catch((error: unknown) => {
       this.counters.undeliverable++
       this.#options.logger.limited('undeliverable', { reason: reasonOf(error) })

@@ -19,6 +19,13 @@ export const codes = {
   INVALID_KEY: { status: 400, temporary: false, message: 'The idempotency key is not valid.' },
   INVALID_UTF8: { status: 400, temporary: false, message: 'A text is not valid UTF-8.' },
   INVALID_REQUEST: { status: 400, temporary: false, message: 'The request cannot be understood.' },
+  UNAUTHORIZED: { status: 401, temporary: false, message: 'Log in first.' },
+  FORBIDDEN: { status: 403, temporary: false, message: 'This user may not do that.' },
+  NOT_DURABLE: {
+    status: 400,
+    temporary: false,
+    message: 'The topic is not a durable one: nothing of it is kept, and there is nothing to acknowledge.',
+  },
   NOT_FOUND: { status: 404, temporary: false, message: 'There is nothing here.' },
   METHOD_NOT_ALLOWED: { status: 405, temporary: false, message: 'This address does not take this method.' },
   KEY_CONFLICT: {
@@ -37,6 +44,11 @@ export const codes = {
     temporary: true,
     message: 'The request was meant for a broker process that has ended. Say hello again.',
   },
+  LOGIN_UNAVAILABLE: {
+    status: 503,
+    temporary: true,
+    message: 'The login cannot be checked now: too many wait, or too many have failed. Try again later.',
+  },
   BROKER_UNAVAILABLE: {
     status: 503,
     temporary: true,
@@ -46,6 +58,17 @@ export const codes = {
     status: 503,
     temporary: true,
     message: 'Too much is waiting already. The message is not published; send it again.',
+  },
+  TOPIC_FULL: {
+    status: 503,
+    temporary: true,
+    message:
+      'The topic keeps as much as it may until receivers have acknowledged some of it. The message is not published; send it again.',
+  },
+  STORE_UNAVAILABLE: {
+    status: 503,
+    temporary: true,
+    message: 'The store of kept messages cannot be used. The message is not published; send it again.',
   },
   JOURNAL_FAILED: {
     status: 507,

@@ -1,4 +1,4 @@
-import { type ErrorBody, isCode } from './codes.ts'
+import type { ErrorBody } from './codes.ts'
 
 /** The version of the requests and batches. A broker refuses a hello with another one. */
 export const protocolVersion = 1
@@ -78,6 +78,44 @@ export interface PullRequest extends PullSteps {
   readonly session: string
 }
 
+/** Some messages of one receiver, by their offsets. */
+export interface ReceiverOffsets {
+  readonly receiver: number
+  readonly offsets: readonly number[]
+}
+
+/** What has happened to the receivers of a functions process. */
+export interface ReceiveSteps {
+  /**
+   * New receivers, and the durable topics that they receive from. One that is known already goes on as it is.
+   * `messages` and `bytes` are what it has unacknowledged at the most; without them the broker's settings hold. One that
+   * is `stopped` gets nothing more, and is over when nothing that it has is left; where the broker does not know it, it is
+   * refused with `NOT_FOUND`.
+   */
+  readonly open: readonly {
+    readonly receiver: number
+    readonly topic: string
+    readonly messages?: number
+    readonly bytes?: number
+    readonly stopped?: boolean
+  }[]
+  /** Messages that are received. */
+  readonly acknowledged: readonly ReceiverOffsets[]
+  /** The same for messages that another functions process was given, by their ids. */
+  readonly released: readonly { readonly topic: string; readonly ids: readonly string[] }[]
+  /** Messages that were not received. */
+  readonly returned: readonly ReceiverOffsets[]
+  /** Receivers that are gone. What they have not acknowledged goes to others. */
+  readonly close: readonly number[]
+}
+
+/** Also shows that the functions process is alive, as a pull does. */
+export interface ReceiveRequest extends ReceiveSteps {
+  readonly op: 'receive'
+  readonly seq: number
+  readonly session: string
+}
+
 export interface StatusRequest {
   readonly op: 'status'
   readonly seq: number
@@ -89,6 +127,7 @@ export type Request =
   | ReplayRequest
   | PositionRequest
   | PullRequest
+  | ReceiveRequest
   | StatusRequest
 
 export interface HelloReply {
@@ -157,6 +196,37 @@ export interface HandReply {
   readonly untilMs: number
 }
 
+/** Comes when what was acknowledged has left the disk: at once where nothing was. */
+export interface ReceiveReply {
+  readonly op: 'receive'
+  readonly seq: number
+  /** How many receivers of this functions process the broker knows after the steps. */
+  readonly receivers: number
+  /** Receivers that were not opened, and why. */
+  readonly refused: readonly { readonly receiver: number; readonly error: ErrorBody }[]
+  /** Ids of what was acknowledged and is not known since the broker has started: it comes again. */
+  readonly unknown: readonly string[]
+}
+
+/**
+ * Messages for receivers of a functions process, unasked as in a `hand`. Followed by batches with one record for each
+ * entry of `to`.
+ */
+export interface DeliverReply {
+  readonly op: 'deliver'
+  readonly seq: null
+  /** The receiver of each record. */
+  readonly to: readonly number[]
+  /** How often each record has been handed out, this time included. */
+  readonly deliveries: readonly number[]
+  /** On the broker's clock: who reads it later gives the messages back. */
+  readonly untilMs: number
+  /** Receivers that get nothing more, because they were slower than the others for too long. */
+  readonly slow: readonly number[]
+  /** Receivers that were stopped, and have nothing left. */
+  readonly done: readonly number[]
+}
+
 /** Figures of a running broker. */
 export interface BrokerStatus {
   readonly version: string
@@ -173,6 +243,11 @@ export interface BrokerStatus {
   /** What waits for pullers. */
   readonly pushMessages: number
   readonly pushBytes: number
+  /** Receivers of durable topics. */
+  readonly receivers: number
+  /** What is kept for them: messages, and bytes of their payloads. */
+  readonly keptMessages: number
+  readonly keptBytes: number
   readonly counters: Readonly<Record<string, number>>
 }
 
@@ -196,172 +271,7 @@ export type Reply =
   | PositionReply
   | PullReply
   | HandReply
+  | ReceiveReply
+  | DeliverReply
   | StatusReply
   | ErrorReply
-
-const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { fatal: true })
-
-export function encodeHead(head: Request | Reply): Uint8Array {
-  return encoder.encode(JSON.stringify(head))
-}
-
-/** Reads the first frame of a request, or gives what is wrong with it as a text for the error. */
-export function decodeRequest(
-  frame: Uint8Array,
-): Request | { readonly broken: string; readonly seq: number | null } {
-  const head = decodeObject(frame)
-  if (!head) return { broken: 'The first frame is not a JSON object.', seq: null }
-  const seq = isCount(head['seq']) ? head['seq'] : null
-  if (seq === null) return { broken: '"seq" is not a whole number.', seq }
-  const broken = (what: string) => ({ broken: what, seq })
-  switch (head['op']) {
-    case 'hello':
-      if (!isCount(head['version'])) return broken('"version" is not a whole number.')
-      return { op: 'hello', seq, version: head['version'] }
-    case 'publish': {
-      const { session, deadlineMs, keys = [] } = head
-      if (typeof session !== 'string') return broken('"session" is not a text.')
-      if (!Number.isFinite(deadlineMs) || typeof deadlineMs !== 'number')
-        return broken('"deadlineMs" is not a number.')
-      if (!Array.isArray(keys) || !keys.every(isRecordKey))
-        return broken('"keys" is not a list of {at, key, identity}.')
-      return { op: 'publish', seq, session, deadlineMs, keys }
-    }
-    case 'replay': {
-      const { topics, exact = false, since, last } = head
-      if (topics !== null && !isTexts(topics)) return broken('"topics" is neither null nor a list of texts.')
-      if (typeof exact !== 'boolean') return broken('"exact" is not true or false.')
-      if (since !== undefined && typeof since !== 'string') return broken('"since" is not a text.')
-      if (last !== undefined && !isCount(last)) return broken('"last" is not a whole number.')
-      return {
-        op: 'replay',
-        seq,
-        topics,
-        exact,
-        ...(since === undefined ? {} : { since }),
-        ...(last === undefined ? {} : { last }),
-      }
-    }
-    case 'position': {
-      const { session, offset } = head
-      if (typeof session !== 'string') return broken('"session" is not a text.')
-      if (!isCount(offset)) return broken('"offset" is not a whole number.')
-      return { op: 'position', seq, session, offset }
-    }
-    case 'pull': {
-      const { session, open = [], flushed = [], returned = [], close = [] } = head
-      if (typeof session !== 'string') return broken('"session" is not a text.')
-      if (!isListOf(open, isPullOpening)) return broken('"open" is not a list of {pull, topic}.')
-      if (!isListOf(flushed, isPullOffsets)) return broken('"flushed" is not a list of {pull, offsets}.')
-      if (!isListOf(returned, isPullOffsets)) return broken('"returned" is not a list of {pull, offsets}.')
-      if (!isListOf(close, isCount)) return broken('"close" is not a list of whole numbers.')
-      return { op: 'pull', seq, session, open, flushed, returned, close }
-    }
-    case 'status':
-      return { op: 'status', seq }
-    default:
-      return broken('"op" is not hello, publish, replay, position, pull or status.')
-  }
-}
-
-/** Reads the first frame of a reply, or gives undefined for one that is none. */
-export function decodeReply(frame: Uint8Array): Reply | undefined {
-  const head = decodeObject(frame)
-  return head && isReply(head) ? head : undefined
-}
-
-type Fields = Record<string, unknown>
-
-function decodeObject(frame: Uint8Array): Fields | undefined {
-  try {
-    const value: unknown = JSON.parse(decoder.decode(frame))
-    return isObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
-}
-
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every(item => typeof item === 'string')
-}
-
-function isListOf<Item>(value: unknown, isItem: (item: unknown) => item is Item): value is Item[] {
-  return Array.isArray(value) && value.every(isItem)
-}
-
-function isPullOpening(value: unknown): value is PullSteps['open'][number] {
-  return isObject(value) && isCount(value['pull']) && typeof value['topic'] === 'string'
-}
-
-function isPullOffsets(value: unknown): value is PullOffsets {
-  return isObject(value) && isCount(value['pull']) && isListOf(value['offsets'], isCount)
-}
-
-function isRecordKey(value: unknown): value is RecordKey {
-  return (
-    isObject(value) &&
-    isCount(value['at']) &&
-    typeof value['key'] === 'string' &&
-    typeof value['identity'] === 'string'
-  )
-}
-
-function isErrorBody(value: unknown): value is ErrorBody {
-  return isObject(value) && isCode(value['code']) && typeof value['message'] === 'string'
-}
-
-function isReceiptEntry(value: unknown): value is ReceiptEntry {
-  return isObject(value) && (typeof value['id'] === 'string' || isErrorBody(value['error']))
-}
-
-function isReply(head: Fields): head is Fields & Reply {
-  if (head['seq'] === null) return isUnasked(head)
-  if (!isCount(head['seq'])) return false
-  switch (head['op']) {
-    case 'hello':
-      return (
-        isCount(head['version']) &&
-        typeof head['session'] === 'string' &&
-        typeof head['epoch'] === 'string' &&
-        isCount(head['last']) &&
-        Number.isFinite(head['clockMs']) &&
-        isTexts(head['stream']) &&
-        typeof head['defaultTopic'] === 'string' &&
-        isCount(head['maxPayloadBytes'])
-      )
-    case 'receipts':
-      return Array.isArray(head['receipts']) && head['receipts'].every(isReceiptEntry)
-    case 'replay':
-      return (
-        typeof head['gap'] === 'boolean' &&
-        typeof head['from'] === 'string' &&
-        typeof head['through'] === 'string' &&
-        typeof head['more'] === 'boolean'
-      )
-    case 'position':
-      return typeof head['epoch'] === 'string' && isCount(head['last'])
-    case 'pull':
-      return isCount(head['pullers'])
-    case 'status':
-      return isObject(head['status'])
-    case 'error':
-      return isErrorBody(head['error'])
-    default:
-      return false
-  }
-}
-
-/** What answers no request: messages for pullers, and an error for a request that could not be read. */
-function isUnasked(head: Fields): boolean {
-  if (head['op'] === 'hand') return isListOf(head['to'], isCount) && Number.isFinite(head['untilMs'])
-  return head['op'] === 'error' && isErrorBody(head['error'])
-}

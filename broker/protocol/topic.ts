@@ -10,9 +10,9 @@ const systemSign = '$'
 export const probeTopic = '$probe'
 
 /** A name space beside that of the public topics: what is published in one never shows in another. */
-export type Space = 'bus' | 'push'
+export type Space = 'bus' | 'push' | 'dead'
 
-const prefixes: Readonly<Record<Space, string>> = { bus: '$bus/', push: '$push/' }
+const prefixes: Readonly<Record<Space, string>> = { bus: '$bus/', push: '$push/', dead: '$dead/' }
 
 // Control characters could end a line in a log, a header or an event stream.
 // Lone surrogates have no UTF-8 form: two different texts would become the same bytes.
@@ -59,6 +59,11 @@ export function isInSpace(space: Space, topic: string): boolean {
   return topic.startsWith(prefixes[space])
 }
 
+/** The public topic behind a topic of a name space; undefined for one that is not in it. */
+export function topicWithin(space: Space, topic: string): string | undefined {
+  return isInSpace(space, topic) ? topic.slice(prefixes[space].length) : undefined
+}
+
 /** Whether functions publish on this topic of the system for themselves or for their peers. */
 export function isServiceTopic(topic: string): boolean {
   return topic === probeTopic || isInSpace('bus', topic) || isInSpace('push', topic)
@@ -88,6 +93,17 @@ export function parsePublicTopic(text: string): string {
   const topic = parseTopic(text)
   if (isSystemTopic(topic)) throw new PosternError('RESERVED_TOPIC')
   return topic
+}
+
+/**
+ * As {@link parsePublicTopic}, for what a receiver names: the messages that nobody could receive are on
+ * `$dead/<topic>`.
+ *
+ * @throws PosternError `INVALID_TOPIC`, `RESERVED_TOPIC`
+ */
+export function parseReceivedTopic(text: string): string {
+  const living = topicWithin('dead', text)
+  return living === undefined ? parsePublicTopic(text) : spaceTopic('dead', parsePublicTopic(living))
 }
 
 /** What a connection listens to. */

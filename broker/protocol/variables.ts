@@ -9,9 +9,11 @@ export const environmentVariables = [
   'POSTERN_HEARTBEAT_MS',
   'POSTERN_IDLE_MS',
   'POSTERN_INGEST',
+  'POSTERN_LEASE_MS',
   'POSTERN_LOG_LEVEL',
   'POSTERN_MAX_BUFFERED_BYTES',
   'POSTERN_MAX_ECHO_BYTES',
+  'POSTERN_MAX_LEASES',
   'POSTERN_MODE',
   'POSTERN_PING_MS',
   'POSTERN_PLAIN',
@@ -19,6 +21,8 @@ export const environmentVariables = [
   'POSTERN_REQUESTS',
   'POSTERN_RETRY_MS',
   'POSTERN_STREAM',
+  'POSTERN_TCP',
+  'POSTERN_USERS',
 ] as const
 
 /** What is wrong with the names of an environment: the first that only looks like one of ours, as a line for the operator. */

@@ -45,6 +45,17 @@ describe.each(Object.entries(openers))('every journal: %s', (_, prepare) => {
     expect(recovery.epoch).toMatch(/^[0-9a-f]{12}$/)
   })
 
+  it('remembers up to which number kept messages are in the log', () => {
+    const open = prepare()
+    const { journal, recovery } = open()
+    expect(recovery.keptThrough).toBe(0)
+    journal.append(batchAt(recovery.epoch, 1), [], 7)
+    journal.append(batchAt(recovery.epoch, 2), [keyEntry(recovery.epoch, 2)], 9)
+    journal.append(batchAt(recovery.epoch, 3), [])
+    expect(open().recovery).toMatchObject({ last: 3, keptThrough: 9 })
+    expect(open().recovery.keys).toHaveLength(1)
+  })
+
   it('gives back what was appended, byte for byte and with its keys, in the same epoch', () => {
     const open = prepare()
     const { journal, recovery } = open()
@@ -367,6 +378,16 @@ describe('files of others in the folder', () => {
 })
 
 describe('rotation', () => {
+  it('carries over up to which number kept messages are in the log', () => {
+    const options = { ...journalOptions(folder), fileBytes: 300 }
+    const journal = new FileJournal(options)
+    const { epoch } = journal.recovery
+    journal.append(batchAt(epoch, 1), [], 7)
+    for (let offset = 2; offset <= 20; offset++) journal.append(batchAt(epoch, offset), [])
+    journal.retire(10)
+    expect(new FileJournal(options).recovery.keptThrough).toBe(7)
+  })
+
   const small = { fileBytes: 300 }
 
   it('begins the next file when so much was added, and tells the last offset of the old one', () => {

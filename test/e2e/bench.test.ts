@@ -62,6 +62,7 @@ describe('the benchmark', () => {
       'memory',
       'growth',
       'requests',
+      'durable',
       'stalled',
       'workers',
       'drops',
@@ -80,6 +81,10 @@ describe('the benchmark', () => {
       expect([row.name, median(row, 'deliveries')]).toEqual([row.name, 20 * connections])
     }
     for (const row of rowsOf('requests')) expect([row.name, median(row, 'messages')]).toEqual([row.name, 20])
+    for (const row of rowsOf('durable')) {
+      const publishers = Number.parseInt(row.name, 10)
+      expect([row.name, median(row, 'messages')]).toEqual([row.name, 2 * publishers])
+    }
     for (const row of rowsOf('zeromq')) expect([row.name, median(row, 'messages')]).toEqual([row.name, 500])
     for (const row of rowsOf('drops')) expect([row.name, median(row, 'deliveries')]).toEqual([row.name, 4000])
     const [resumed] = rowsOf('growth').filter(({ name, isOwn }) => isOwn && name.includes('resume'))

@@ -12,6 +12,10 @@ import { type Program, startBrokerProcess, startProgram, temporaryFolder } from 
 import { post } from '../support/publish.ts'
 
 const run = promisify(execFile)
+
+import { loginOf, messageOf, registerOf, TcpClient } from '../support/tcp-client.ts'
+import { userLines } from '../support/users.ts'
+
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Where nothing of the project is but its bundle, and no package. */
@@ -45,13 +49,20 @@ async function startFunctions(broker: string, ...args: string[]): Promise<{ url:
 }
 
 describe('the bundle, away from the project and from all packages', () => {
-  it('is a file for each program, the addon, and the pages', async () => {
+  it('is a file for each program and each of its threads, the addon, and the pages', async () => {
     const entries = await readdir(join(away, 'dist'), { recursive: true, withFileTypes: true })
     const files = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
     const names = files.map(file => relative(join(away, 'dist'), file))
     const programs = names.filter(name => /^(broker|functions)\/.*\.js$/.test(name))
     // The local listener is loaded only by those who want it.
-    expect(programs.sort()).toEqual(['broker/main.js', 'functions/listhen.js', 'functions/main.js'])
+    expect(programs.sort()).toEqual([
+      'broker/main.js',
+      'broker/mysql2.js',
+      'broker/password-worker.js',
+      'broker/sqlite-worker.js',
+      'functions/listhen.js',
+      'functions/main.js',
+    ])
     expect(names).toContain('zeromq.node')
     expect(names.filter(name => /^site\/.*\.ts$/.test(name))).toEqual([])
   })
@@ -65,6 +76,21 @@ describe('the bundle, away from the project and from all packages', () => {
     expect(status).toBe(201)
     await client.until(({ events }) => events.length === 1)
     expect(client.events).toEqual([{ id, type: 'message', data: 'Hello' }])
+  })
+
+  it('lets users in at the TCP door, and keeps durable messages', async () => {
+    const folder = await temporaryFolder()
+    const config = { users: Object.values(userLines), topics: { sms: { durable: true } } }
+    await writeFile(join(folder, 'config'), JSON.stringify(config))
+    const broker = await startBroker({
+      POSTERN_CONFIG: join(folder, 'config'),
+      POSTERN_TCP: 'tcp://127.0.0.1:0',
+    })
+    const client = new TcpClient(Number(new URL(String(broker.program.told['tcp'])).port))
+    client.send(loginOf('amy', 'secret', { ack: true }), registerOf('sms'), messageOf('sms', '1'))
+    const answers = new Set<unknown>()
+    while (answers.size < 4) answers.add((await client.answer())['command'])
+    expect(answers).toEqual(new Set(['welcome', 'registered', 'receipt', 'message']))
   })
 
   it('shares one port among workers', async () => {

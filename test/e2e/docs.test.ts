@@ -73,7 +73,9 @@ describeInChromium('the script of the README', () => {
 
 describe('the paper of the broker', () => {
   it('has requests that a real broker answers as it shows', async () => {
-    const broker = await startBrokerProcess()
+    const POSTERN_CONFIG = join(await temporaryFolder(), 'config.json')
+    await writeFile(POSTERN_CONFIG, JSON.stringify({ topics: { sms: { durable: true } } }))
+    const broker = await startBrokerProcess({ POSTERN_CONFIG })
     const dealer = new Dealer({ linger: 0 })
     dealer.connect(broker.requests)
     onTestFinished(() => dealer.close())
@@ -118,7 +120,7 @@ describe('the paper of the broker', () => {
       const value =
         inner.length === 0
           ? changed
-          : { ...example.history, ...(inner.length === 1 && { [inner[0] ?? '']: changed }) }
+          : { ...example[group ?? ''], ...(inner.length === 1 && { [inner[0] ?? '']: changed }) }
       if (inner.length === 2) value.store = { ...value.store, [inner[1] ?? '']: changed }
       const needsRestart = service.reload(await load({ [group ?? '']: value }))
       expect(needsRestart.length > 0, setting).toBe(onHangup === 'no')
@@ -139,9 +141,18 @@ const otherSettings: Readonly<Record<string, unknown>> = {
   plain: 'zmq-bind://PUB@127.0.0.2:0',
   requests: 'zmq-bind://ROUTER@127.0.0.2:0',
   stream: 'zmq-bind://PUB@127.0.0.2:0',
+  tcp: 'tcp://127.0.0.1:0',
+  usersFile: '/dev/null',
+  users: ['eve:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ='],
+  reloadUsers: ['eve'],
   plaintext: 'anywhere',
   data: 'elsewhere',
   defaultTopic: 'news',
+  topics: { sms: { durable: true } },
+  'kept.connector': 'mysql2',
+  'kept.options': { path: 'elsewhere' },
+  'kept.table': 'elsewhere',
+  'kept.waitMs': 3000,
   'history.store.driver': 'memory',
   'history.store.options': { base: 'elsewhere' },
   logLevel: 'warn',

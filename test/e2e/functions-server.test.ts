@@ -10,6 +10,7 @@ import event from '../../functions/event.ts'
 import history from '../../functions/history.ts'
 import message, { messageRoutes } from '../../functions/message.ts'
 import page from '../../functions/page.ts'
+import receive from '../../functions/receive.ts'
 import { serve } from '../../functions/server.ts'
 import socket from '../../functions/socket.ts'
 import status from '../../functions/status.ts'
@@ -152,6 +153,7 @@ describe('the default export of each file', () => {
     ['event', event, '/event/a'],
     ['broadcast', broadcast, '/message/broadcast'],
     ['history', history, '/history/a'],
+    ['receive', receive, '/receive/a'],
     ['status', status, '/health/live'],
     ['page', page, '/'],
     ['app', everything, '/message/a'],

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startCommand } from '../support/command.ts'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { Relay } from '../../broker/client/index.ts'
+import { type Command, startCommand } from '../support/command.ts'
 import { codeOf } from '../support/papers.ts'
-import { startBrokerProcess } from '../support/processes.ts'
+import { type BrokerProcess, startBrokerProcess } from '../support/processes.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -61,23 +62,68 @@ describe('the packed project, installed in another one', () => {
 
   it('publishes and subscribes, as the README shows it', async () => {
     const broker = await startBrokerProcess()
-    const [source] = codeOf(await readFile(join(root, 'README.md'), 'utf8'), 'ts')
-    if (!source) throw new Error('the README shows no TypeScript')
-    const here = source
-      .replaceAll('tcp://127.0.0.1:5001', broker.requests)
-      .replaceAll('tcp://127.0.0.1:5000', broker.ingest)
-    await writeFile(join(project, 'example.ts'), here)
-    await compile('example.ts', { strict: true, module: 'nodenext', lib: ['es2023', 'dom'], types: [] })
-    const command = startCommand(process.execPath, ['example.js'], { cwd: project })
+    const command = await runExample(0, broker)
     expect(await command.ended).toEqual({ code: 0, signal: null })
     expect(command.output()).toMatch(/^published as [0-9a-f]{12}-\d+$/m)
     expect(command.output()).toMatch(/^[0-9a-f]{12}-\d+ news Hello$/m)
     expect(command.output()).toMatch(/^[0-9a-f]{12}-\d+ news\/sport Hello too$/m)
   })
+
+  it.each([
+    ['by a loop', 1, /^received the first one delivery 1\nreceived the last one delivery 1$/m],
+    ['by processMessage', 2, /^processed the first one\nprocessed the last one$/m],
+  ])('receives and acknowledges, as the README shows it, %s', async (_, example, output) => {
+    const config = join(project, 'broker.config.json')
+    await writeFile(config, JSON.stringify({ topics: { sms: { durable: true } } }))
+    const broker = await startBrokerProcess({ POSTERN_CONFIG: config })
+    const relay = new Relay({ broker: broker.requests })
+    onTestFinished(() => relay.close())
+    for (const text of ['the first one', 'the last one'])
+      await relay.publish({ topic: 'sms', type: '', binary: false, payload: Buffer.from(text) })
+    const command = await runExample(example, broker)
+    expect(await command.ended).toEqual({ code: 0, signal: null })
+    expect(command.output()).toMatch(output)
+    expect((await relay.status()).keptMessages).toBe(0)
+  })
+
+  it('gives a message of a receiver that crashes in its handler to the next one', async () => {
+    const config = join(project, 'broker.config.json')
+    await writeFile(config, JSON.stringify({ topics: { sms: { durable: true, delivery: 'one' } } }))
+    const broker = await startBrokerProcess({ POSTERN_CONFIG: config })
+    const relay = new Relay({ broker: broker.requests })
+    onTestFinished(() => relay.close())
+    await relay.publish({ topic: 'sms', type: '', binary: false, payload: Buffer.from('1') })
+    const source = `
+      import { Receiver } from 'postern/client'
+      for await (const { text, redelivered, ack } of new Receiver({ topic: 'sms', broker: '${broker.requests}' })) {
+        process.stdout.write(text + (redelivered ? ' again' : '') + '\\n', () => process.kill(process.pid, 'SIGKILL'))
+        await new Promise(() => {})
+      }`
+    await writeFile(join(project, 'crash.js'), source)
+    for (const got of ['1\n', '1 again\n']) {
+      const command = startCommand(process.execPath, ['crash.js'], { cwd: project })
+      expect(await command.ended).toEqual({ code: null, signal: 'SIGKILL' })
+      expect(command.output()).toBe(got)
+    }
+    expect((await relay.status()).keptMessages).toBe(1)
+  })
 })
 
+/** Compiles the example of that number in the README against the packed client, and starts it. */
+async function runExample(number: number, { requests, ingest }: BrokerProcess): Promise<Command> {
+  const source = codeOf(await readFile(join(root, 'README.md'), 'utf8'), 'ts')[number]
+  if (!source) throw new Error('the README does not show so many examples')
+  const here = source.replaceAll('tcp://127.0.0.1:5001', requests).replaceAll('tcp://127.0.0.1:5000', ingest)
+  await writeFile(join(project, 'example.ts'), here)
+  await compile('example.ts', { strict: true, module: 'nodenext', lib: ['es2023', 'dom'], types: [] })
+  return startCommand(process.execPath, ['example.js'], { cwd: project })
+}
+
 const strictSource = `
-import { type Backbone, type EndReason, type Message, PosternError, type Receipt, Relay, Sender } from 'postern/client'
+import {
+  type Backbone, type EndReason, type Message, PosternError, type ProcessMessage, type Receipt, type ReceivedMessage,
+  Receiver, type ReceiverOptions, Relay, Sender,
+} from 'postern/client'
 
 const relay: Backbone = new Relay({ broker: 'tcp://127.0.0.1:5001', maxBufferedBytes: 4096 })
 const publication = { topic: 'a', type: '', binary: false, payload: new Uint8Array() }
@@ -91,6 +137,23 @@ export const subscription = relay.subscribe({ topics: ['a'], exact: false }, { s
 export const isTemporary = (error: unknown) => error instanceof PosternError && error.code === 'BROKER_UNAVAILABLE'
 const sender = new Sender({ ingest: 'tcp://127.0.0.1:5000' })
 export const sent: Promise<void> = sender.send('a', 'text', { type: 'news' })
+const processMessage: ProcessMessage = async message => void message.text.length
+const options: ReceiverOptions = { topic: 'a', broker: 'tcp://127.0.0.1:5001', processMessage }
+const receiver = new Receiver({ ...options, window: { messages: 1, bytes: 1000 } })
+export const running: Promise<void> = receiver.run()
+export const shared = new Receiver({ topic: 'a', backbone: relay })
+export async function take(): Promise<ReceivedMessage | undefined> {
+  for await (const message of receiver) {
+    const isOver: boolean = await message.ack()
+    const [bytes, time, again, deliveries]: [Uint8Array, Date, boolean, number] =
+      [message.payload, message.time, message.redelivered, message.deliveries]
+    if (isOver && bytes.length + time.getTime() + deliveries > 0 && !again) return message
+    message.giveBack()
+  }
+  return undefined
+}
+// @ts-expect-error a receiver has a topic
+new Receiver({ broker: 'tcp://127.0.0.1:5001' })
 // @ts-expect-error a topic is a text
 sender.send(1, 'text')
 // @ts-expect-error there is no such option

@@ -8,7 +8,10 @@ missing=
 [ -x "${CHROMIUM:-}" ] || has chromium || has chromium-browser || has google-chrome || missing="$missing chromium"
 # Without any font a browser draws no text.
 has fc-list && [ -n "$(fc-list)" ] || missing="$missing fontconfig fonts-dejavu-core"
+has php || missing="$missing php-cli"
 has curl || missing="$missing curl"
+has strace || missing="$missing strace"
+[ -x /usr/sbin/mariadbd ] || has mariadbd || missing="$missing mariadb-server"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then

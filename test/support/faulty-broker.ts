@@ -1,6 +1,8 @@
 /**
  * A broker that kills itself with SIGKILL at a chosen point of a chosen batch: `FAULT=point:batch`, the point one of
- * `before-journal`, `after-journal` (not streamed, not receipted) and `after-stream` (not receipted).
+ * `before-journal`, `after-journal` (not streamed, not receipted) and `after-stream` (not receipted). Or of a chosen
+ * transaction of the store of kept messages: `before-commit` and `after-commit` (not in the log) of one that adds,
+ * `before-removal` and `after-removal` (not confirmed) of one that removes.
  */
 
 import { loadConfig } from '../../broker/config.ts'
@@ -10,9 +12,11 @@ import { startBroker } from '../../broker/service.ts'
 
 const [point, batch] = (process.env['FAULT'] ?? 'none:0').split(':')
 let batches = 0
+let additions = 0
+let removals = 0
 
-function dieAt(here: string): void {
-  if (here === point && batches === Number(batch)) process.kill(process.pid, 'SIGKILL')
+function dieAt(here: string, count = batches): void {
+  if (here === point && count === Number(batch)) process.kill(process.pid, 'SIGKILL')
 }
 
 const logger = createLogger({
@@ -25,10 +29,10 @@ const { endpoints, stop } = await startBroker(loadConfig(process.env), {
   logger,
   wrap: {
     journal: journal => ({
-      append(appended, keys) {
+      append(appended, keys, keptThrough) {
         batches++
         dieAt('before-journal')
-        journal.append(appended, keys)
+        journal.append(appended, keys, keptThrough)
         dieAt('after-journal')
       },
       retire: through => journal.retire(through),
@@ -40,6 +44,18 @@ const { endpoints, stop } = await startBroker(loadConfig(process.env), {
         output.stream(bytes)
         dieAt('after-stream')
       },
+    }),
+    store: store => ({
+      open: () => store.open(),
+      async apply(change) {
+        if (change.add.length > 0) dieAt('before-commit', ++additions)
+        if (change.remove.length > 0) dieAt('before-removal', ++removals)
+        await store.apply(change)
+        if (change.add.length > 0) dieAt('after-commit', additions)
+        if (change.remove.length > 0) dieAt('after-removal', removals)
+      },
+      read: query => store.read(query),
+      close: () => store.close(),
     }),
   },
 })

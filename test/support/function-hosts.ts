@@ -53,6 +53,8 @@ export interface TestContextOptions extends MemoryBackboneOptions {
   readonly pingMs?: number
   readonly idleMs?: number
   readonly headMs?: number
+  readonly leaseMs?: number
+  readonly maxLeases?: number
   readonly allowOrigins?: readonly string[]
 }
 
@@ -64,6 +66,8 @@ export function testContext({
   pingMs = 30_000,
   idleMs = 0,
   headMs = 10_000,
+  leaseMs = 30_000,
+  maxLeases = 10_000,
   allowOrigins = [],
   ...options
 }: TestContextOptions = {}): TestContext {
@@ -82,6 +86,8 @@ export function testContext({
       POSTERN_PING_MS: pingMs,
       POSTERN_IDLE_MS: idleMs,
       POSTERN_HEAD_MS: headMs,
+      POSTERN_LEASE_MS: leaseMs,
+      POSTERN_MAX_LEASES: maxLeases,
       POSTERN_ALLOW_ORIGINS: allowOrigins,
       POSTERN_MAX_ECHO_BYTES: 16 * 1024 * 1024,
     },

@@ -38,12 +38,22 @@ interface Rule {
 const node = /^node:/
 const protocol = /^broker\/protocol\//
 const core =
-  /^broker\/(broker|delivery|fifo|flow|intake|keys|push-queue|replay|retained|strand|topic-tree)\.ts$/
+  /^broker\/(admission|broker|delivery|fifo|flow|intake|keeper|kept-(ledger|log|room|topic|window)|keys|push-queue|receipts|receivers?|remote-receivers|replay|retained|strand|topic-(rules|tree))\.ts$/
 
 /** The directions: whatever is not named here is not allowed. */
 const rules: readonly Rule[] = [
   { files: protocol, may: [protocol] },
-  { files: core, may: [protocol, core], types: ['broker/journal/journal.ts'] },
+  {
+    files: core,
+    may: [protocol, core],
+    types: ['broker/journal/journal.ts', 'broker/kept/store.ts'],
+  },
+  { files: /^broker\/kept\//, may: [protocol, /^broker\/kept\//, node, 'db0', 'mysql2'] },
+  {
+    files: /^broker\/kept-messages\.ts$/,
+    may: [core, /^broker\/kept\//],
+    types: [protocol, 'broker/config.ts', 'broker/logger.ts'],
+  },
   {
     files: /^broker\/journal\//,
     may: [protocol, /^broker\/journal\//, node, 'valibot'],
@@ -56,12 +66,37 @@ const rules: readonly Rule[] = [
   {
     files: /^broker\/listeners\//,
     may: [protocol, /^broker\/listeners\//, node, 'zeromq'],
-    types: [core, 'broker/logger.ts'],
+    types: [
+      core,
+      'broker/logger.ts',
+      'broker/receivers.ts',
+      'broker/auth/htpasswd.ts',
+      'broker/auth/users.ts',
+    ],
   },
   { files: /^broker\/client\//, may: [protocol, /^broker\/client\//, node, 'zeromq'] },
   {
+    files: /^broker\/auth\//,
+    may: [/^broker\/auth\//, node, 'apache-md5', 'bcryptjs'],
+    types: ['broker/logger.ts'],
+  },
+  {
+    files: /^broker\/tcp-door\.ts$/,
+    may: ['broker/auth/users.ts', /^broker\/listeners\//],
+    types: [core, 'broker/config.ts', 'broker/logger.ts', 'broker/receivers.ts'],
+  },
+  {
     files: /^broker\/config\.ts$/,
-    may: [protocol, 'broker/listeners/dsn.ts', 'broker/logger.ts', node, 'valibot', 'jsonc-parser'],
+    may: [
+      protocol,
+      'broker/auth/user-list.ts',
+      'broker/listeners/dsn.ts',
+      'broker/logger.ts',
+      'broker/topic-rules.ts',
+      node,
+      'valibot',
+      'jsonc-parser',
+    ],
   },
   { files: /^broker\/main\.ts$/, may: [/^broker\/(?!client\/)/, 'package.json', node] },
   { files: /^broker\/service\.ts$/, may: [/^broker\/(?!client\/|main\.ts)/, 'package.json', node] },

@@ -7,6 +7,9 @@ import type {
   Pull,
   PullSink,
   Receipt,
+  ReceiveOptions,
+  ReceiveSink,
+  Receiving,
   Sink,
   Snapshot,
   Start,
@@ -25,7 +28,9 @@ import {
   type Selection,
   selector,
 } from '#protocol'
+import type { TopicRule } from '../../broker/topic-rules.ts'
 import { MemoryPulls } from './memory-pulls.ts'
+import { MemoryReceives } from './memory-receives.ts'
 
 export interface MemoryBackboneOptions {
   /** Default: `chat`. */
@@ -36,6 +41,8 @@ export interface MemoryBackboneOptions {
   readonly maxBufferedBytes?: number
   /** What may wait for pullers before publishers are refused. Default: 16 MiB. */
   readonly maxPushBytes?: number
+  /** What holds for topics, by their patterns. Default: none is durable. */
+  readonly topics?: Readonly<Record<string, TopicRule>>
   /** The newest so many messages can be replayed. Default: 10,000. */
   readonly maxRetainedMessages?: number
   /** False begins with a log that was never reached. Default: true. */
@@ -50,6 +57,7 @@ export class MemoryBackbone implements Backbone {
   readonly #options: Required<MemoryBackboneOptions>
   readonly #groups = new Map<string, Group>()
   readonly #pulls: MemoryPulls
+  readonly #receives: MemoryReceives
   readonly #receipts = new Map<string, { readonly payload: Uint8Array; readonly receipt: Receipt }>()
   #log: Message[] = []
   #last = 0
@@ -66,12 +74,14 @@ export class MemoryBackbone implements Backbone {
       maxPayloadBytes: 256 * 1024,
       maxBufferedBytes: 1024 * 1024,
       maxPushBytes: 16 * 1024 * 1024,
+      topics: {},
       maxRetainedMessages: 10_000,
       reached: true,
       nowMs: Date.now,
       ...options,
     }
     this.#pulls = new MemoryPulls(this.#options.maxPushBytes)
+    this.#receives = new MemoryReceives(this.#options.topics)
     this.#reached = this.#options.reached
     this.#state = this.#reached ? 'up' : 'away'
   }
@@ -157,6 +167,17 @@ export class MemoryBackbone implements Backbone {
     return pull
   }
 
+  receive(topic: string, sink: ReceiveSink, options: ReceiveOptions = {}): Receiving {
+    const receiving = this.#receives.open(topic, sink, options)
+    if (this.#closed) this.#receives.end()
+    return receiving
+  }
+
+  async acknowledge(topic: string, ids: readonly string[]): Promise<readonly string[]> {
+    this.#assertUp()
+    return this.#receives.acknowledge(topic, ids)
+  }
+
   async history(selection: Selection, count: number): Promise<Snapshot> {
     this.#assertUp()
     return { position: this.position, messages: this.#newest(selector(selection), count) }
@@ -176,6 +197,7 @@ export class MemoryBackbone implements Backbone {
       tailBytes: 0,
       withheldReceipts: 0,
       ...this.#pulls.figures,
+      ...this.#receives.figures,
       counters: {},
     }
   }
@@ -187,6 +209,7 @@ export class MemoryBackbone implements Backbone {
     for (const group of [...this.#groups.values()])
       for (const member of [...group.members]) member.end('shutdown')
     this.#pulls.end()
+    this.#receives.end()
   }
 
   #assertUp(): void {
@@ -196,7 +219,9 @@ export class MemoryBackbone implements Backbone {
   #append(publication: Publication): Receipt {
     const isPushed = isInSpace('push', publication.topic)
     if (isPushed) this.#pulls.assertRoom(publication.topic)
+    this.#receives.assertRoom(publication.topic)
     const message = this.#place(publication)
+    this.#receives.keep(publication)
     if (isPushed) this.#pulls.add(message)
     return { id: message.id }
   }

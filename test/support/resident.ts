@@ -23,6 +23,11 @@ export class ResidentWatch {
   }
 }
 
+/** What a process has in memory now. */
+export function residentBytes(pid: number): Promise<number> {
+  return readBytes(pid, 'VmRSS')
+}
+
 async function readBytes(pid: number, name: string): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   const kilobytes = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]

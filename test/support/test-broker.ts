@@ -3,9 +3,11 @@ import { Delivery, type DeliveryBounds } from '../../broker/delivery.ts'
 import { Flow, type FlowBounds } from '../../broker/flow.ts'
 import type { Journal, KeyEntry, PastEpoch } from '../../broker/journal/journal.ts'
 import { MemoryJournal } from '../../broker/journal/memory.ts'
+import type { Keeper } from '../../broker/keeper.ts'
 import { type KeyBounds, KeyTable } from '../../broker/keys.ts'
 import { type Batch, decodeBatch, type Publication, type ReceiptEntry } from '../../broker/protocol/index.ts'
 import { type HistoryBounds, Retained } from '../../broker/retained.ts'
+import { TopicRules } from '../../broker/topic-rules.ts'
 import { publication, readBatch, textOf } from './publications.ts'
 
 type Settings = Partial<BrokerLimits & FlowBounds & KeyBounds & DeliveryBounds> & {
@@ -90,6 +92,8 @@ export class TestBroker {
         keys: this.keys,
         flow: this.flow,
         delivery: this.delivery,
+        keeper: noKeeper,
+        rules: new TopicRules({}),
         output: {
           stream: bytes => this.streamed.push(readBatch(bytes)),
           plain: payload => this.plain.push(textOf({ payload })),
@@ -158,6 +162,15 @@ export class TestBroker {
       close: () => this.#journal.close(),
     }
   }
+}
+
+const noKeeper: Pick<Keeper, 'keep' | 'keepOrDrop'> = {
+  keep: () => unexpected(),
+  keepOrDrop: () => unexpected(),
+}
+
+function unexpected(): never {
+  throw new Error('no topic is durable here')
 }
 
 /** A message under an idempotency key. */

@@ -215,6 +215,31 @@ describe('a setting', () => {
   })
 })
 
+describe('the TCP door', () => {
+  it('is closed until an address says where', () => {
+    expect(load({}).tcp).toBeUndefined()
+    expect(load({}, { POSTERN_TCP: 'off' }).tcp).toBeUndefined()
+    expect(load({}, { POSTERN_TCP: 'tcp://127.0.0.1:8887' }).tcp).toEqual({ host: '127.0.0.1', port: 8887 })
+  })
+
+  it.each([
+    ['127.0.0.1:8887', 'The setting tcp is "127.0.0.1:8887": allowed is tcp://host:port, or off.'],
+    ['tcp://127.0.0.1', 'The setting tcp is "tcp://127.0.0.1": "127.0.0.1" is not host:port'],
+  ])('is not at %s', (tcp, message) => {
+    expect(complaint({ tcp })).toContain(message)
+  })
+
+  it('has users whose lines are not shown when they are wrong', () => {
+    expect(load({ users: ['eve:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ='] }).users).toHaveLength(1)
+    expect(complaint({ users: ['# ours', 'amy:hunter2'] })).toBe(
+      'The setting users cannot be used: line 2 is in no known form: allowed are bcrypt (htpasswd -B), $apr1$ and {SHA}.',
+    )
+    expect(complaint({}, { POSTERN_USERS: '/nowhere' })).toContain(
+      'The users file /nowhere cannot be read: ENOENT',
+    )
+  })
+})
+
 describe('a socket without encryption', () => {
   it.each([
     ['ingest', 'zmq-bind://PULL@*:5000', '*:5000'],
@@ -222,6 +247,8 @@ describe('a socket without encryption', () => {
     ['requests', 'zmq-bind://ROUTER@0.0.0.0:5001', '0.0.0.0:5001'],
     ['stream', 'zmq-bind://PUB@[::]:6001', ':::6001'],
     ['plain', 'zmq://PUB@broker.example:6000', 'broker.example:6000'],
+    ['tcp', 'tcp://0.0.0.0:8887', '0.0.0.0:8887'],
+    ['tcp', 'tcp://*:8887', '*:8887'],
   ])('%s is refused at any address but loopback, with the way out', (setting, value, address) => {
     const message = complaint({ [setting]: value })
     expect(message).toContain(`The setting ${setting} names ${address}: without encryption`)

@@ -16,6 +16,8 @@ describe('the settings of functions', () => {
       POSTERN_ALLOW_ORIGINS: [],
       POSTERN_HEAD_MS: 10_000,
       POSTERN_MAX_ECHO_BYTES: 16 * 1024 * 1024,
+      POSTERN_LEASE_MS: 30_000,
+      POSTERN_MAX_LEASES: 10_000,
     }
     expect(readSettings({})).toEqual(defaults)
     expect(readSettings({ PORT: '', HOST: '', PATH: '/bin' })).toEqual(defaults)

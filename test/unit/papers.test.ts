@@ -45,7 +45,9 @@ function loadWith(setting: string, value: unknown): Config {
 function settingsOf(value: object, prefix = ''): [name: string, value: unknown][] {
   return Object.entries(value).flatMap(([name, inner]): [string, unknown][] => {
     const path = `${prefix}${name}`
-    return path === 'history' || path === 'history.store' ? settingsOf(inner, `${path}.`) : [[path, inner]]
+    return ['history', 'history.store', 'kept'].includes(path)
+      ? settingsOf(inner, `${path}.`)
+      : [[path, inner]]
   })
 }
 
@@ -93,6 +95,8 @@ describe('the table of the broker’s settings', () => {
       plain: 'zmq-bind://PUB@127.0.0.1:7001',
       requests: 'zmq-bind://ROUTER@127.0.0.1:7002',
       stream: 'zmq-bind://PUB@127.0.0.1:7003',
+      tcp: 'tcp://127.0.0.1:7004',
+      usersFile: '/dev/null',
       plaintext: 'anywhere',
       data: 'elsewhere',
       defaultTopic: 'news',
@@ -180,6 +184,7 @@ describe('the wire, as the paper shows it', () => {
       'replay',
       'position',
       'pull',
+      'receive',
       'status',
     ])
     expect(decoded).toEqual(requests.map(text => JSON.parse(text)))
@@ -187,8 +192,10 @@ describe('the wire, as the paper shows it', () => {
 
   it('has replies that a client reads', () => {
     const replies = codeOf(brokerPaper, 'json reply')
-    const [unasked = ''] = codeOf(brokerPaper, 'json hand')
-    expect(decodeReply(Buffer.from(unasked))).toEqual(JSON.parse(unasked))
+    for (const kind of ['hand', 'deliver']) {
+      const [unasked = ''] = codeOf(brokerPaper, `json ${kind}`)
+      expect(decodeReply(Buffer.from(unasked))).toEqual(JSON.parse(unasked))
+    }
     const decoded = replies.map(text => decodeReply(Buffer.from(text)))
     expect(decoded.map(reply => reply?.op)).toEqual([
       'hello',
@@ -196,6 +203,7 @@ describe('the wire, as the paper shows it', () => {
       'replay',
       'position',
       'pull',
+      'receive',
       'status',
       'error',
     ])

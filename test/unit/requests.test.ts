@@ -28,6 +28,9 @@ const figures: BrokerStatus = {
   pullers: 0,
   pushMessages: 0,
   pushBytes: 0,
+  receivers: 0,
+  keptMessages: 0,
+  keptBytes: 0,
   counters: { published: 0 },
 }
 
@@ -43,6 +46,7 @@ function begin() {
     broker: test.broker,
     flow: test.flow,
     delivery: test.delivery,
+    remoteReceivers: { take: () => {} },
     session: 'this-session',
     monotonicMs: () => test.nowMs,
     stream: () => ['tcp://127.0.0.1:6001'],

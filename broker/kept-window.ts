@@ -1,0 +1,261 @@
+import type { KeptPage, KeptRow } from './kept/store.ts'
+import type { KeptLedger } from './kept-ledger.ts'
+import { isInSpace, Message, spaceTopic } from './protocol/index.ts'
+import { type Entry, entryOf } from './receiver.ts'
+
+/** What is read from the store at once: as much as a few receivers have room for. */
+const page = { maxMessages: 256, maxBytes: 256 * 1024 }
+
+/** The next page is asked for when no more than so many messages are left. */
+const lowMessages = 64
+
+export interface KeptWindowParts {
+  readonly ledger: Pick<KeptLedger, 'read' | 'remove' | 'count' | 'move'>
+  /** Names the store: the epoch of the messages that receivers get. */
+  readonly store: string
+  /** Messages up to this number were there when this process began: they may have been handed out before. */
+  readonly foundThrough: number
+  /** There is nothing of the topic after this number. */
+  readonly last: number
+  /** A message that was handed out so often is not handed out again. 0: it is. */
+  readonly maxDeliveries: number
+  /** There is something to hand out. */
+  readonly onReady: () => void
+  /** Bytes of the topic have left the disk, or gone to another one. */
+  readonly onRemoved: (bytes: number) => void
+  readonly onDead: (message: Message, deliveries: number, reason: string) => void
+}
+
+/**
+ * What is in memory of the kept messages of one topic: what is with receivers, and what comes next. The rest is read
+ * from the store, page by page, always after what was read before.
+ */
+export class KeptWindow {
+  readonly #topic: string
+  readonly #parts: KeptWindowParts
+  /** Everything in memory that is kept, by number. */
+  readonly #entries = new Map<number, Entry>()
+  /** Those that nobody has, and nobody is in line for. */
+  #waiting: Entry[] = []
+  #waitingBytes = 0
+  #isSorted = true
+  /** What is on its way out of the store, with who wants to know. */
+  readonly #leaving = new Map<number, (() => void)[]>()
+  /** Everything up to this number has been in memory. */
+  #cursor = 0
+  /** There is nothing after this number. */
+  #storedThrough: number
+  #isLoading = false
+  /** Bytes that are being written, and will come here without being read. */
+  #liveBytes = 0
+
+  constructor(topic: string, parts: KeptWindowParts) {
+    this.#topic = topic
+    this.#parts = parts
+    this.#storedThrough = parts.last
+  }
+
+  /** Whether nothing would be lost with this object. */
+  get isIdle(): boolean {
+    return this.#entries.size === 0 && this.#leaving.size === 0 && !this.#isLoading && this.#liveBytes === 0
+  }
+
+  get #isBehind(): boolean {
+    return this.#cursor < this.#storedThrough
+  }
+
+  /** Whether a message that is being written can be handed out without being read again. */
+  goesLive(bytes: number): boolean {
+    if (this.#isBehind || this.#waitingBytes + this.#liveBytes + bytes > page.maxBytes) return false
+    this.#liveBytes += bytes
+    return true
+  }
+
+  staysBehind(bytes: number): void {
+    this.#liveBytes -= bytes
+  }
+
+  /** A message that is kept now, newer than all before. */
+  kept(row: KeptRow, isLive: boolean): void {
+    if (isLive) this.#liveBytes -= row.payload.length
+    if (isLive && !this.#isBehind) {
+      this.#cursor = row.number
+      this.#wait(this.#entryOf(row, 0))
+    }
+    this.#storedThrough = row.number
+  }
+
+  /** Messages up to this number may have come from elsewhere. */
+  reach(number: number): void {
+    this.#storedThrough = Math.max(this.#storedThrough, number)
+  }
+
+  /** The next message that nobody has. Asks the store for more in time. */
+  next(): Entry | undefined {
+    if (this.#waiting.length <= lowMessages) this.#load()
+    if (!this.#isSorted) this.#waiting.sort((a, b) => a.number - b.number)
+    this.#isSorted = true
+    const entry = this.#waiting.shift()
+    if (entry) this.#waitingBytes -= entry.bytes
+    return entry
+  }
+
+  /** Nobody has this message any more. */
+  putBack(entry: Entry): void {
+    this.#waiting.push(entry)
+    this.#waitingBytes += entry.bytes
+    this.#isSorted = false
+  }
+
+  /** Everything in memory that somebody has, or had, in the order of the numbers. */
+  given(): Entry[] {
+    const waiting = new Set(this.#waiting)
+    const given = [...this.#entries.values()].filter(entry => !waiting.has(entry))
+    return given.sort((a, b) => a.number - b.number)
+  }
+
+  /** Notes that a message has been handed out once more. */
+  note(entry: Entry): void {
+    if (entry.deliveries <= entry.noted) return
+    entry.noted = entry.deliveries
+    this.#parts.ledger.count(entry.number, entry.deliveries, () => {})
+  }
+
+  /**
+   * A receiver has received it.
+   *
+   * @param onRemoved called when it is off the disk.
+   * @returns false when nothing is known of it.
+   */
+  release(number: number, onRemoved: () => void): boolean {
+    const entry = this.#entries.get(number)
+    const leaving = this.#leaving.get(number)
+    if (entry) {
+      entry.isReleased = true
+      this.#takeOut(entry)
+      this.#remove(number, entry.message.payload.length, onRemoved)
+    } else if (leaving) leaving.push(onRemoved)
+    else if (number > this.#cursor) return false
+    else onRemoved()
+    return true
+  }
+
+  /** Nobody can receive it: it goes to where that can be looked into. */
+  bury(entry: Entry, reason: string): void {
+    entry.isDead = true
+    this.#takeOut(entry)
+    this.#bury(entry.number, entry.message, entry.deliveries, reason)
+  }
+
+  /** Removes what is older than a moment, except what somebody has. */
+  expire(beforeMs: number, onExpired: (messages: number) => void, after = 0): void {
+    this.#isLoading = true
+    const query = { topic: this.#topic, after, through: this.#storedThrough, ...page }
+    this.#parts.ledger.read(query, ({ rows, more }) => {
+      this.#isLoading = false
+      const old = rows.filter(({ timeMs }) => timeMs < beforeMs)
+      const removed = old.filter(row => this.#expire(row))
+      if (removed.length > 0) onExpired(removed.length)
+      const last = rows.at(-1)
+      if (more && last && old.length === rows.length) this.expire(beforeMs, onExpired, last.number)
+      else this.#parts.onReady()
+    })
+  }
+
+  #expire({ number, payload }: KeptRow): boolean {
+    const entry = this.#entries.get(number)
+    if (this.#leaving.has(number) || (!entry && number <= this.#cursor)) return false
+    if (entry && (entry.holders > 0 || entry.queued > 0)) return false
+    if (entry) {
+      entry.isDead = true
+      this.#takeOut(entry)
+    }
+    this.#remove(number, payload.length, () => {})
+    return true
+  }
+
+  #load(): void {
+    if (this.#isLoading || !this.#isBehind) return
+    this.#isLoading = true
+    const through = this.#storedThrough
+    this.#parts.ledger.read({ topic: this.#topic, after: this.#cursor, through, ...page }, found =>
+      this.#take(found, through),
+    )
+  }
+
+  /** What is handed out is noted first: after a crash it must not look as if nobody had ever had it. */
+  #take({ rows, more }: KeptPage, through: number): void {
+    const { ledger, foundThrough, maxDeliveries } = this.#parts
+    const entries: Entry[] = []
+    const end = more ? (rows.at(-1)?.number ?? through) : through
+    let open = 1
+    const done = () => {
+      open--
+      if (open > 0) return
+      this.#cursor = end
+      this.#isLoading = false
+      for (const entry of entries) this.#wait(entry)
+      this.#parts.onReady()
+    }
+    for (const row of rows) {
+      if (this.#leaving.has(row.number)) continue
+      // What has come since is in memory for the first time, whatever was noted when it was written.
+      const entry = this.#entryOf(row, row.number <= foundThrough ? row.deliveries : 0)
+      if (maxDeliveries > 0 && entry.deliveries >= maxDeliveries) {
+        this.#bury(row.number, entry.message, entry.deliveries, 'maxDeliveries')
+        continue
+      }
+      entries.push(entry)
+      if (row.deliveries >= entry.noted) continue
+      open++
+      ledger.count(row.number, entry.noted, done)
+    }
+    done()
+  }
+
+  #entryOf(row: KeptRow, deliveries: number): Entry {
+    const { number, topic, type, binary, payload, timeMs } = row
+    const place = { epoch: this.#parts.store, offset: number, timeMs }
+    const message = new Message(place, { topic, type, binary }, payload, 0, payload.length)
+    return entryOf(message, deliveries, deliveries + 1)
+  }
+
+  #wait(entry: Entry): void {
+    this.#entries.set(entry.number, entry)
+    this.#waiting.push(entry)
+    this.#waitingBytes += entry.bytes
+  }
+
+  #takeOut(entry: Entry): void {
+    this.#entries.delete(entry.number)
+    const at = entry.holders === 0 && entry.queued === 0 ? this.#waiting.indexOf(entry) : -1
+    if (at === -1) return
+    this.#waiting.splice(at, 1)
+    this.#waitingBytes -= entry.bytes
+  }
+
+  #remove(number: number, bytes: number, onRemoved: () => void): void {
+    this.#leaving.set(number, [onRemoved])
+    this.#parts.ledger.remove(number, () => {
+      this.#parts.onRemoved(bytes)
+      this.#left(number)
+    })
+  }
+
+  #bury(number: number, message: Message, deliveries: number, reason: string): void {
+    // Who looks into what is dead may pass over some of it: it stays where it is, and comes again after a restart.
+    if (isInSpace('dead', this.#topic)) return
+    const topic = spaceTopic('dead', this.#topic)
+    this.#leaving.set(number, [])
+    this.#parts.ledger.move(number, topic, () => {
+      this.#parts.onDead(message, deliveries, reason)
+      this.#left(number)
+    })
+  }
+
+  #left(number: number): void {
+    const watchers = this.#leaving.get(number) ?? []
+    this.#leaving.delete(number)
+    for (const watcher of watchers) watcher()
+  }
+}
