@@ -1,0 +1,331 @@
+import type { Socket } from 'node:net'
+import type { User } from '../auth/htpasswd.ts'
+import type { Refusal, Users } from '../auth/users.ts'
+import type { Broker } from '../broker.ts'
+import type { Logger } from '../logger.ts'
+import { maxLegacyBytes, PosternError } from '../protocol/index.ts'
+import type { Handout, ReceiverRegister, Registration } from '../receivers.ts'
+import { JsonSplitter } from './json-splitter.ts'
+import { type Command, type Misunderstood, parseCommand } from './tcp-command.ts'
+import { AcknowledgedOutlet, LegacyOutlet, type Outlet } from './tcp-outlet.ts'
+
+/** A login is short, and nobody knows yet who sends it. */
+const maxLoginBytes = 8192
+
+/** What stands around the data of a message. */
+const maxLabelBytes = 4096
+
+/** A publisher with so much under way is read on when receipts have come. */
+const maxUnderWay = { messages: 64, bytes: 256 * 1024 }
+
+/**
+ * A client that is refused is closed after this long. A receiver of PHPMessageBroker comes back at once, for ever; this
+ * way it does so once a second.
+ */
+const refusalMs = 1000
+
+/** Channels that one connection receives. */
+const maxChannels = 16
+
+export interface TcpSettings {
+  readonly maxPayloadBytes: number
+  /** Who has not logged in by then is closed. */
+  readonly loginTimeoutMs: number
+  /** After this long a message counts as received by a client that does not acknowledge. */
+  readonly legacyAckMs: number
+  /** A client that takes nothing of what is written to it for so long is closed. */
+  readonly peerTimeoutMs: number
+  /** Names of those whose `reload-user` is obeyed. */
+  readonly reloadUsers: readonly string[]
+}
+
+export interface TcpCounters {
+  tcpRefused: number
+  loginsRefused: number
+}
+
+export interface ConnectionParts {
+  /** Asked for each use, so that they can change while running. */
+  readonly settings: () => TcpSettings
+  readonly users: Pick<Users, 'login' | 'isCurrent' | 'reload'>
+  readonly broker: Pick<Broker, 'publish'>
+  /** Where the receivers of a topic register. */
+  readonly receiversOf: (topic: string) => ReceiverRegister
+  readonly logger: Logger
+  readonly counters: TcpCounters
+  readonly onLoggedIn: () => void
+  readonly onClosed: () => void
+}
+
+/** One client of the TCP door: what it sends is obeyed in its order, once it has logged in. */
+export class TcpConnection {
+  readonly #socket: Socket
+  readonly #parts: ConnectionParts
+  readonly #address: string
+  readonly #splitter = new JsonSplitter(maxLoginBytes, 'maxPayloadBytes')
+  readonly #registrations = new Map<string, Registration>()
+  readonly #underWay = { messages: 0, bytes: 0 }
+  #user: User | undefined
+  #outlet: Outlet | undefined
+  #wantsAnswers = false
+  /** Nothing more is obeyed, and the socket is about to be closed. */
+  #isOver = false
+  #isLoggingIn = false
+  #hasEnded = false
+  #deadline: NodeJS.Timeout
+  #stuck: NodeJS.Timeout | undefined
+
+  constructor(socket: Socket, parts: ConnectionParts) {
+    this.#socket = socket
+    this.#parts = parts
+    this.#address = socket.remoteAddress ?? ''
+    this.#deadline = setTimeout(() => this.#refuse(timeout()), parts.settings().loginTimeoutMs)
+    socket.on('data', (bytes: Buffer) => {
+      this.#splitter.push(bytes)
+      this.#read()
+    })
+    socket.on('end', () => {
+      this.#hasEnded = true
+      this.#read()
+    })
+    socket.on('drain', () => this.#read())
+    // What ends it is told by `close`.
+    socket.on('error', () => {})
+    socket.on('close', () => this.#close())
+  }
+
+  /** Whether it has been silent since it came. */
+  get isSilent(): boolean {
+    return !this.#user && !this.#isLoggingIn && !this.#isOver
+  }
+
+  /**
+   * Ends it with a reset: after an orderly end a receiver of PHPMessageBroker reads nothing, again and again, for ever.
+   */
+  reset(): void {
+    this.#isOver = true
+    this.#socket.resetAndDestroy()
+  }
+
+  /** Ends it when it receives; who sends may go on. */
+  stopReceiving(): void {
+    if (this.#registrations.size > 0) this.reset()
+  }
+
+  /** Whoever is no longer among the users, or has got another password, has to log in again. */
+  recheck(): void {
+    if (this.#user && !this.#parts.users.isCurrent(this.#user)) this.#refuse(new PosternError('UNAUTHORIZED'))
+  }
+
+  /** Obeys what has come, as far as it may. */
+  #read(): void {
+    try {
+      while (this.#mayRead) {
+        const document = this.#splitter.next()
+        if (!document) break
+        this.#obey(parseCommand(document), document.length)
+      }
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error
+      this.#refuse(error)
+    }
+    if (this.#mayRead) this.#socket.resume()
+    else this.#socket.pause()
+    if (this.#hasEnded) this.#endIfDone()
+  }
+
+  get #mayRead(): boolean {
+    const { messages, bytes } = this.#underWay
+    const isFull = messages >= maxUnderWay.messages || bytes >= maxUnderWay.bytes
+    // Who does not read its answers is not read on either.
+    return !this.#isOver && !this.#isLoggingIn && !isFull && !this.#socket.writableNeedDrain
+  }
+
+  #obey(command: Command | Misunderstood, bytes: number): void {
+    this.#wantsAnswers ||= command.wantsAnswers
+    if (command.kind === 'login') {
+      void this.#login(command.id, command.name, command.password)
+      return
+    }
+    if (!this.#user) throw new PosternError('UNAUTHORIZED')
+    try {
+      this.#serve(command, this.#user, bytes)
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error
+      this.#deny(command.id, error)
+    }
+  }
+
+  #serve(command: Exclude<Command | Misunderstood, { kind: 'login' }>, user: User, bytes: number): void {
+    switch (command.kind) {
+      case 'register':
+        return this.#register(command.id, command.topic)
+      case 'message':
+        return this.#publish(command, user, bytes)
+      case 'ack':
+        if (!this.#outlet) throw new PosternError('INVALID_REQUEST', 'Nothing is received here.')
+        return this.#outlet.acknowledged(command.message)
+      case 'ping':
+        return this.#say('pong', command.id)
+      case 'reload-user':
+        if (!this.#parts.settings().reloadUsers.includes(user.name)) throw new PosternError('FORBIDDEN')
+        this.#parts.users.reload()
+        return this.#answer('reloaded', command.id)
+      case 'misunderstood':
+        throw command.error
+    }
+  }
+
+  async #login(id: string, name: string, password: string): Promise<void> {
+    this.#isLoggingIn = true
+    const outcome = await this.#parts.users.login(this.#address, { name, password })
+    this.#isLoggingIn = false
+    if (this.#isOver) return
+    if (typeof outcome === 'string') return this.#refuse(refusalOf(outcome), id)
+    clearTimeout(this.#deadline)
+    this.#user = outcome
+    this.#splitter.maxBytes = this.#parts.settings().maxPayloadBytes + maxLabelBytes
+    this.#parts.onLoggedIn()
+    this.#answer('welcome', id)
+    this.#read()
+  }
+
+  #register(id: string, topic: string): void {
+    if (!this.#registrations.has(topic)) {
+      if (this.#registrations.size >= maxChannels)
+        throw new PosternError('INVALID_REQUEST', `A connection receives at most ${maxChannels} channels.`)
+      const outlet = this.#outlet ?? this.#openOutlet()
+      const registration = this.#parts.receiversOf(topic).register(
+        topic,
+        {
+          take: handouts => outlet.add(handouts.map(handout => parcelOf(handout, registration))),
+          end: () => this.reset(),
+        },
+        outlet instanceof LegacyOutlet ? { window: { messages: 1024, bytes: maxLegacyBytes } } : {},
+      )
+      this.#registrations.set(topic, registration)
+    }
+    this.#answer('registered', id, { channel: topic })
+  }
+
+  #openOutlet(): Outlet {
+    const write = this.#write.bind(this)
+    this.#outlet = this.#wantsAnswers
+      ? new AcknowledgedOutlet(write)
+      : new LegacyOutlet({
+          write,
+          ackMs: () => this.#parts.settings().legacyAckMs,
+          startTimer: (delayMs, callback) => {
+            const timer = setTimeout(callback, delayMs)
+            return () => clearTimeout(timer)
+          },
+        })
+    return this.#outlet
+  }
+
+  #publish({ id, topic, payload, key }: Command & { kind: 'message' }, user: User, bytes: number): void {
+    this.#underWay.messages++
+    this.#underWay.bytes += bytes
+    const publication = { topic, type: '', binary: false, payload }
+    const keyed = key === undefined ? {} : { key: { key, identity: user.name } }
+    this.#parts.broker.publish([{ publication, ...keyed }], ([receipt]) => {
+      this.#underWay.messages--
+      this.#underWay.bytes -= bytes
+      if (!receipt || 'error' in receipt) {
+        const error = receipt ? PosternError.fromBody(receipt.error) : new PosternError('INTERNAL')
+        this.#deny(id, error, topic)
+      } else this.#answer('receipt', id, { message: receipt.id })
+      // Not at once: a refusal may come while its message is still being read.
+      if (this.#socket.isPaused() || this.#hasEnded) setImmediate(() => this.#read())
+    })
+  }
+
+  /** Tells who asked for answers, and the log in any case, that something was not done. */
+  #deny(id: string, error: PosternError, topic?: string): void {
+    this.#parts.counters.tcpRefused++
+    const { code, message: reason } = error
+    this.#parts.logger.limited('refused', { socket: 'tcp', peer: this.#address, code, reason, topic })
+    this.#answer('error', id, { error: error.toBody() })
+  }
+
+  /** Lets a client go: it has not said who it is, or cannot be understood. */
+  #refuse(error: PosternError, id = 'null'): void {
+    if (this.#isOver) return
+    if (!this.#user) this.#parts.counters.loginsRefused++
+    this.#deny(id, error)
+    this.#isOver = true
+    this.#leave()
+    clearTimeout(this.#deadline)
+    this.#deadline = setTimeout(() => this.reset(), refusalMs)
+    this.#socket.pause()
+  }
+
+  /** An answer for those who asked for answers. Old clients take anything that they read for a message. */
+  #answer(command: string, id: string, fields: object = {}): void {
+    if (this.#wantsAnswers) this.#say(command, id, fields)
+  }
+
+  #say(command: string, id: string, fields: object = {}): void {
+    const rest = JSON.stringify(fields).slice(1, -1)
+    const document = `{"command":"${command}","id":${id}${rest && `,${rest}`}}`
+    if (this.#outlet) this.#outlet.say(document)
+    else this.#write(`${document}\n`)
+  }
+
+  #write(document: Uint8Array | string, onTaken?: () => void): void {
+    const { peerTimeoutMs } = this.#parts.settings()
+    this.#stuck ??= setTimeout(() => this.reset(), peerTimeoutMs)
+    this.#socket.write(document, error => {
+      if (error) return
+      // Something was taken: what is still there gets as much time again.
+      clearTimeout(this.#stuck)
+      this.#stuck =
+        this.#socket.writableLength > 0 ? setTimeout(() => this.reset(), peerTimeoutMs) : undefined
+      onTaken?.()
+    })
+  }
+
+  /** A client that has closed its side gets what it waits for, and the end. */
+  #endIfDone(): void {
+    this.#leave()
+    if (this.#isLoggingIn || this.#underWay.messages > 0 || this.#isOver) return
+    this.#isOver = true
+    if (!this.#splitter.isBetween)
+      this.#deny('null', new PosternError('INVALID_REQUEST', 'The last document is not whole.'))
+    this.#socket.end()
+  }
+
+  #leave(): void {
+    for (const registration of this.#registrations.values()) registration.leave()
+    this.#registrations.clear()
+    this.#outlet?.close()
+  }
+
+  #close(): void {
+    this.#isOver = true
+    clearTimeout(this.#deadline)
+    clearTimeout(this.#stuck)
+    this.#leave()
+    this.#parts.onClosed()
+  }
+}
+
+function parcelOf({ message, deliveries, redelivered }: Handout, registration: Registration) {
+  return {
+    message,
+    deliveries,
+    redelivered,
+    acknowledge: (onRemoved?: () => void) => registration.acknowledge([message.offset], onRemoved),
+    reject: (reason: string) => registration.reject([message.offset], reason),
+  }
+}
+
+function refusalOf(refusal: Refusal): PosternError {
+  return refusal === 'wrong'
+    ? new PosternError('UNAUTHORIZED', 'The name or the password is wrong.')
+    : new PosternError('LOGIN_UNAVAILABLE')
+}
+
+function timeout(): PosternError {
+  return new PosternError('UNAUTHORIZED', 'Nobody has logged in within the time for it (loginTimeoutMs).')
+}

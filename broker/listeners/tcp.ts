@@ -1,0 +1,115 @@
+import { once } from 'node:events'
+import { createServer, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Endpoint, endpointAddress } from './dsn.ts'
+import { type ConnectionParts, TcpConnection } from './tcp-connection.ts'
+
+/** Connections that have not said anything: of more than these the oldest has to go. */
+const maxSilent = 128
+
+/** A connection that has been quiet for so long is asked by the system whether anybody is there. */
+const keepAliveMs = 60_000
+
+/** What has been sent when the broker stops is taken for so long, or until nothing has come for a while. */
+const drainMs = 300
+const drainIdleMs = 50
+
+export interface TcpOptions extends Omit<ConnectionParts, 'onLoggedIn' | 'onClosed'> {
+  readonly endpoint: Endpoint
+  readonly maxConnections: () => number
+}
+
+/** The TCP door: JSON objects in, JSON objects out, for the clients of PHPMessageBroker and for everybody. */
+export class TcpListener {
+  readonly #options: TcpOptions
+  readonly #connections = new Set<TcpConnection>()
+  readonly #silent = new Set<TcpConnection>()
+  readonly #server = createServer({ allowHalfOpen: true, noDelay: true }, socket => this.#accept(socket))
+  #arrivals = 0
+  #isStopping = false
+
+  constructor(options: TcpOptions) {
+    this.#options = options
+  }
+
+  /** @returns where it listens, with the port that the system chose. */
+  async start(): Promise<Endpoint> {
+    const { endpoint, logger } = this.#options
+    this.#server.listen({ port: endpoint.port, ...(endpoint.host !== '*' && { host: endpoint.host }) })
+    try {
+      await once(this.#server, 'listening')
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      throw new Error(
+        `tcp cannot use ${endpointAddress(endpoint)}: ${reason}. Set tcp (POSTERN_TCP) to another address.`,
+      )
+    }
+    this.#server.on('error', error => logger.limited('accept-failed', { reason: error.message }))
+    const address = this.#server.address()
+    return {
+      host: endpoint.host,
+      port: typeof address === 'object' && address ? address.port : endpoint.port,
+    }
+  }
+
+  /** Lets those go who are no longer among the users. */
+  recheck(): void {
+    for (const connection of this.#connections) connection.recheck()
+  }
+
+  /** Takes what is under way, and resets every connection. What is not acknowledged by then goes back. */
+  async stop(): Promise<void> {
+    if (this.#isStopping) return
+    this.#isStopping = true
+    this.#server.close()
+    for (const connection of this.#connections) connection.stopReceiving()
+    for (
+      let waitedMs = 0, before = -1;
+      waitedMs < drainMs && this.#connections.size > 0 && this.#arrivals !== before;
+      waitedMs += drainIdleMs
+    ) {
+      before = this.#arrivals
+      await delay(drainIdleMs)
+    }
+    for (const connection of this.#connections) connection.reset()
+  }
+
+  #accept(socket: Socket): void {
+    socket.setKeepAlive(true, keepAliveMs)
+    if (this.#isStopping || this.#connections.size >= this.#options.maxConnections()) {
+      socket.resetAndDestroy()
+      if (!this.#isStopping) this.#full()
+      return
+    }
+    socket.on('data', () => this.#arrivals++)
+    const connection = new TcpConnection(socket, {
+      ...this.#options,
+      onLoggedIn: () => this.#silent.delete(connection),
+      onClosed: () => {
+        this.#silent.delete(connection)
+        this.#connections.delete(connection)
+      },
+    })
+    this.#connections.add(connection)
+    this.#silent.add(connection)
+    if (this.#silent.size > maxSilent) this.#dropSilent()
+  }
+
+  /** Threat: whoever opens connections and says nothing keeps others out. */
+  #dropSilent(): void {
+    for (const connection of this.#silent) {
+      if (!connection.isSilent) continue
+      this.#silent.delete(connection)
+      return connection.reset()
+    }
+  }
+
+  #full(): void {
+    const { logger, maxConnections } = this.#options
+    logger.limited('too-many-connections', {
+      socket: 'tcp',
+      limit: maxConnections(),
+      setting: 'maxTcpConnections',
+    })
+  }
+}

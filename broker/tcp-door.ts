@@ -1,0 +1,76 @@
+import { Users } from './auth/users.ts'
+import type { Broker } from './broker.ts'
+import type { Config } from './config.ts'
+import type { Endpoint } from './listeners/dsn.ts'
+import { LiveReceivers } from './listeners/live-receivers.ts'
+import { TcpListener } from './listeners/tcp.ts'
+import type { Logger } from './logger.ts'
+import type { ReceiverRegister } from './receivers.ts'
+
+export interface TcpDoorParts {
+  readonly logger: Logger
+  /** Where receivers of what is kept register; undefined for a topic that is not durable. */
+  readonly durableOf: (topic: string) => ReceiverRegister | undefined
+  /** How many receivers of a topic get its messages. 0: all. */
+  readonly limitOf: (topic: string) => number
+}
+
+/** The TCP door with all that is behind it: its users, and the receivers of topics that are not durable. */
+export class TcpDoor {
+  readonly counters = { tcpRefused: 0, loginsRefused: 0, receiverLost: 0 }
+  readonly #users: Users
+  readonly #live: LiveReceivers
+  readonly #parts: TcpDoorParts
+  #config: Config
+  #listener: TcpListener | undefined
+
+  /** @throws UserListError */
+  constructor(config: Config, parts: TcpDoorParts) {
+    const { logger } = parts
+    this.#config = config
+    this.#parts = parts
+    this.#users = new Users({ ...config, logger, nowMs: () => performance.now() })
+    this.#users.onChange(() => this.#listener?.recheck())
+    this.#live = new LiveReceivers({
+      limitOf: parts.limitOf,
+      maxBytes: () => this.#config.maxReceiverBytes,
+      window: () => ({ messages: this.#config.pullWindowMessages, bytes: this.#config.pullWindowBytes }),
+      defer: setImmediate,
+      onLost: (topic, reason) => {
+        this.counters.receiverLost++
+        logger.limited('receiver-lost', { topic, reason })
+      },
+    })
+  }
+
+  /** A batch that has got its place in the log. */
+  stream(batch: Uint8Array): void {
+    this.#live.stream(batch)
+  }
+
+  /** Opens it. Durable topics have to be ready. */
+  async start(endpoint: Endpoint, broker: Pick<Broker, 'publish'>): Promise<Endpoint> {
+    const { logger, durableOf } = this.#parts
+    this.#listener = new TcpListener({
+      endpoint,
+      broker,
+      logger,
+      users: this.#users,
+      counters: this.counters,
+      settings: () => this.#config,
+      maxConnections: () => this.#config.maxTcpConnections,
+      receiversOf: topic => durableOf(topic) ?? this.#live,
+    })
+    return this.#listener.start()
+  }
+
+  reload(config: Config): void {
+    this.#config = config
+    this.#users.reload(config)
+  }
+
+  async stop(): Promise<void> {
+    await this.#listener?.stop()
+    await this.#users.close()
+  }
+}
