@@ -1,5 +1,5 @@
 import type { Backbone, Start } from '#client'
-import { PosternError, parsePublicTopic, type Selection } from '#protocol'
+import { PosternError, parsePublicTopic, parseReceivedTopic, type Selection } from '#protocol'
 import { decodePercent } from './percent.ts'
 import type { Query } from './query.ts'
 
@@ -15,20 +15,26 @@ export function topicOfPath(pathname: string, route: string): string | undefined
   return rest === '' ? undefined : toTopic(decodePercent(rest))
 }
 
+/** The same for a topic that is received from: `$dead/<topic>` is one too. */
+export function receivedTopicOfPath(pathname: string, route: string): string | undefined {
+  const rest = pathname.slice(route.length + 1)
+  return rest === '' ? undefined : toTopic(decodePercent(rest), parseReceivedTopic)
+}
+
 /**
  * The topics of a request: that of its path and every `?topic=`; undefined when it names none.
  *
  * @throws PosternError `INVALID_TOPIC`, `RESERVED_TOPIC`
  */
 export function topicsOf(pathTopic: string | undefined, query: Query): readonly string[] | undefined {
-  const named = query.values('topic').map(toTopic)
+  const named = query.values('topic').map(text => toTopic(text))
   const topics = new Set(pathTopic === undefined ? named : [pathTopic, ...named])
   return topics.size === 0 ? undefined : [...topics]
 }
 
-function toTopic(text: string | undefined): string {
+function toTopic(text: string | undefined, parse = parsePublicTopic): string {
   if (text === undefined) throw new PosternError('INVALID_TOPIC', 'A topic must be percent-encoded UTF-8.')
-  return parsePublicTopic(text)
+  return parse(text)
 }
 
 /** The topic of requests that name none. @throws PosternError `BROKER_UNAVAILABLE` */

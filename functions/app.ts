@@ -5,6 +5,7 @@ import { eventRoutes } from './event.ts'
 import { historyRoutes } from './history.ts'
 import { messageRoutes } from './message.ts'
 import { pageRoutes } from './page.ts'
+import { receiveRoutes } from './receive.ts'
 import { createRoutes } from './routes.ts'
 import { socketRoutes } from './socket.ts'
 import { statusRoutes } from './status.ts'
@@ -16,6 +17,7 @@ export function createApp(context: Context): H3 {
     .mount('', messageRoutes(context))
     .mount('', eventRoutes(context))
     .mount('', historyRoutes(context))
+    .mount('', receiveRoutes(context))
     .mount('', socketRoutes(context))
     .mount('', statusRoutes(context))
     .mount('', pageRoutes(context))

@@ -1,5 +1,6 @@
 import { type Backbone, Relay } from '#client'
 import { type Logger, processLogger } from '#logger'
+import { Leases } from './leases.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { OriginRule } from './origin.ts'
 import { readSettings, type Settings } from './settings.ts'
@@ -11,6 +12,8 @@ export interface Context {
   readonly streams: OpenStreams
   /** The open WebSockets: their heartbeat is a ping. */
   readonly sockets: OpenStreams
+  /** What is received over HTTP, until it is acknowledged. */
+  readonly leases: Leases
   /** A WebSocket is closed after so many pings without a message; 0: never. */
   readonly idlePings: number
   /** Which pages may use the socket routes. */
@@ -38,6 +41,8 @@ export interface ContextOptions {
     | 'POSTERN_IDLE_MS'
     | 'POSTERN_ALLOW_ORIGINS'
     | 'POSTERN_MAX_ECHO_BYTES'
+    | 'POSTERN_LEASE_MS'
+    | 'POSTERN_MAX_LEASES'
     | 'POSTERN_HEAD_MS'
   >
   /** Default: `Math.random`. */
@@ -48,10 +53,17 @@ export interface ContextOptions {
 const firstPingFrom = 0.75
 
 export function createContext({ backbone, log, settings, random = Math.random }: ContextOptions): Context {
+  const streams = new OpenStreams(settings.POSTERN_HEARTBEAT_MS, random)
   return {
     backbone,
     log,
-    streams: new OpenStreams(settings.POSTERN_HEARTBEAT_MS, random),
+    streams,
+    leases: new Leases({
+      backbone,
+      streams,
+      leaseMs: settings.POSTERN_LEASE_MS,
+      maxLeases: settings.POSTERN_MAX_LEASES,
+    }),
     sockets: new OpenStreams(settings.POSTERN_PING_MS, random, firstPingFrom),
     idlePings: Math.ceil(settings.POSTERN_IDLE_MS / settings.POSTERN_PING_MS),
     originRule: {
@@ -101,6 +113,9 @@ export const sharedContext: Context = {
   },
   get sockets() {
     return (made ?? make()).sockets
+  },
+  get leases() {
+    return (made ?? make()).leases
   },
   get idlePings() {
     return (made ?? make()).idlePings

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import type { Delivered } from '#client'
 import type { Message } from '#protocol'
 
 /** A message as one JSON object, with everything that is known of it. */
@@ -22,6 +23,18 @@ export function toEnvelope(message: Message, base64 = false): Envelope {
   return binary || base64
     ? { ...label, data: toBase64(payload), encoding: 'base64' }
     : { ...label, data: utf8.decode(payload) }
+}
+
+/** A message that is to be acknowledged. */
+export interface ReceivedEnvelope extends Envelope {
+  /** How often it has been handed out, this time included. */
+  readonly deliveries: number
+  /** Somebody may have received it before. */
+  readonly redelivered: boolean
+}
+
+export function toReceived({ message, deliveries, redelivered }: Delivered): ReceivedEnvelope {
+  return { ...toEnvelope(message), deliveries, redelivered }
 }
 
 export function toBase64(bytes: Uint8Array): string {

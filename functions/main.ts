@@ -27,6 +27,8 @@ Environment (default):
   POSTERN_PING_MS             how often a WebSocket is pinged (30000)
   POSTERN_IDLE_MS             after how long without a message it is closed; 0 is never (0)
   POSTERN_ALLOW_ORIGINS       the pages that may use the socket routes (those of the same host)
+  POSTERN_LEASE_MS            how long a received message waits for its acknowledgement (30000)
+  POSTERN_MAX_LEASES          receivers over HTTP that wait or hold messages (10000)
   POSTERN_HEAD_MS             how long a new connection may take to send a head (10000)
   POSTERN_MAX_ECHO_BYTES      the longest message of /echo, in test mode (16777216)
 `

@@ -5,11 +5,12 @@ import { publishBody } from './pub.ts'
 import { Query } from './query.ts'
 import { SocketPublisher } from './socket-publisher.ts'
 import { SocketPuller } from './socket-puller.ts'
+import { SocketReceiver } from './socket-receiver.ts'
 import { addSocketRoute, protocolOf, type SocketPlan } from './socket-route.ts'
 
 /**
  * `WS` and `POST /push/*topic`, `WS /pull/*topic`: each message goes to exactly one puller of exactly the topic,
- * wherever it is connected.
+ * wherever it is connected. With `?ack=1` a puller is a receiver of the durable topic of that name instead.
  */
 export function addPushRoutes(routes: H3, context: Context): void {
   addSocketRoute(routes, context, '/push', {
@@ -26,9 +27,14 @@ function pushFrames(event: H3Event, publicTopic: string, { backbone, log }: Cont
   return { protocol, connect: connection => new SocketPublisher(connection, options) }
 }
 
-function pull(event: H3Event, publicTopic: string, { backbone }: Context): SocketPlan {
+function pull(event: H3Event, publicTopic: string, { backbone, log }: Context): SocketPlan {
   const protocol = protocolOf(event)
-  const envelope = new Query(event.url.search).flag('envelope') || protocol !== undefined
+  const query = new Query(event.url.search)
+  const envelope = query.flag('envelope') || protocol !== undefined
+  if (query.flag('ack')) {
+    const options = { backbone, log, topic: publicTopic }
+    return { protocol, connect: connection => new SocketReceiver(connection, options) }
+  }
   const options = { backbone, topic: spaceTopic('push', publicTopic), envelope }
   return { protocol, connect: connection => new SocketPuller(connection, options) }
 }

@@ -76,6 +76,10 @@ const schema = v.object({
     ),
     '',
   ),
+  /** How long a message of `GET /receive` is its receiver's before it goes back unless it is acknowledged. */
+  POSTERN_LEASE_MS: v.optional(wholeNumber(100, 86_400_000), '30000'),
+  /** How many `GET /receive` may wait, or have messages that are not acknowledged, in one process. */
+  POSTERN_MAX_LEASES: v.optional(wholeNumber(1, 1_000_000), '10000'),
   /** How long a client may take to send the head of its first request. */
   POSTERN_HEAD_MS: v.optional(wholeNumber(500, 60_000), '10000'),
   /** The longest message of `/echo`, in bytes. */

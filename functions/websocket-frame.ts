@@ -16,6 +16,7 @@ export const closeCodes = {
   protocolError: 1002,
   invalidText: 1007,
   tooLarge: 1009,
+  refused: 1008,
   internal: 1011,
   tryAgainLater: 1013,
   /** Of this project: messages that the peer should have got are no longer there. */

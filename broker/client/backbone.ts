@@ -1,4 +1,11 @@
-import type { BrokerStatus, Message, Position, Publication, Selection } from '../protocol/index.ts'
+import type {
+  BrokerStatus,
+  Message,
+  Position,
+  PosternError,
+  Publication,
+  Selection,
+} from '../protocol/index.ts'
 
 /** Whether the log can be reached: not yet or just lost, yes, or gone for longer than a moment. */
 export type BackboneState = 'connecting' | 'up' | 'away'
@@ -76,6 +83,65 @@ export interface Pull {
   close(): void
 }
 
+/** A message that is kept until it is acknowledged, with one receiver. */
+export interface Delivered {
+  /**
+   * As it was published. Its id names it for as long as it is kept, over restarts of the broker too: it is not the id of
+   * its receipt.
+   */
+  readonly message: Message
+  /** How often it has been handed out, this time included. After a restart of the broker it may count one too many. */
+  readonly deliveries: number
+  /** Somebody may have received it before. */
+  readonly redelivered: boolean
+  /**
+   * It is received. Resolves when it has left the broker's disk: it never comes again.
+   *
+   * @throws PosternError `RECEIPT_UNKNOWN` when the broker did not say so in time, or was lost meanwhile: it may come
+   * again. `NOT_FOUND` when the broker has been restarted since: it does come again.
+   */
+  acknowledge(): Promise<void>
+  /** It was not received: the next one gets it. Without effect after an acknowledgement. */
+  giveBack(): void
+}
+
+/** Why a receiver gets nothing more without having been closed by its owner. */
+export type ReceiveEnd =
+  /** It has held too much for too long while the others of its topic went on. */
+  | 'slow'
+  | 'shutdown'
+  /** The sink has thrown. */
+  | 'failed'
+  /** The broker does not let it receive; the error says why. */
+  | 'refused'
+  /** It was stopped, and nothing that it had is left. */
+  | 'done'
+
+/** What a receiver does with the messages of a durable topic. */
+export interface ReceiveSink {
+  /** One message, oldest first. It counts against the receiver's window until it is acknowledged or given back. */
+  deliver(delivered: Delivered): void
+  /** Nothing follows. What was not acknowledged goes to others. */
+  end(reason: ReceiveEnd, error?: PosternError): void
+}
+
+export interface ReceiveOptions {
+  /** What the receiver has unacknowledged at the most. Default: as the broker is set. */
+  readonly window?: { readonly messages: number; readonly bytes: number }
+}
+
+export interface Receiving {
+  /**
+   * Nothing more is handed to it. What it has stays its own until it is acknowledged, in whatever process, or goes back;
+   * with the last of it, it ends as `done`.
+   *
+   * @returns when everything has come that was under way to it, or the broker is lost.
+   */
+  stop(): Promise<void>
+  /** Nothing is delivered any more; what was not acknowledged goes to the next receiver. May be called twice. */
+  close(): void
+}
+
 /** The newest messages of a selection at one moment. */
 export interface Snapshot {
   /** A subscription since here gets exactly what the snapshot does not hold. */
@@ -106,6 +172,20 @@ export interface Backbone {
    * @param topic in its name space: `$push/x`.
    */
   pull(topic: string, sink: PullSink): Pull
+  /**
+   * Receives the messages of exactly one durable topic, or of its `$dead/<topic>`: what was kept first, then what
+   * follows. Who of several receivers gets what is the topic's rule. A process that loses the broker, or goes silent,
+   * loses what is not acknowledged to others, so that it may come twice; the receiving itself goes on when the broker
+   * is back. A topic that is not durable ends it as `refused`, with `NOT_DURABLE`.
+   */
+  receive(topic: string, sink: ReceiveSink, options?: ReceiveOptions): Receiving
+  /**
+   * Acknowledges messages that any process was given, by their ids. Resolves when they have left the broker's disk.
+   *
+   * @returns the ids that the broker does not know since it has started: their messages come again.
+   * @throws PosternError `BROKER_UNAVAILABLE`, `RECEIPT_UNKNOWN`
+   */
+  acknowledge(topic: string, ids: readonly string[]): Promise<readonly string[]>
   /** @throws PosternError `BROKER_UNAVAILABLE` */
   history(selection: Selection, count: number): Promise<Snapshot>
   /** @throws PosternError `BROKER_UNAVAILABLE` */

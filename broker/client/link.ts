@@ -1,5 +1,6 @@
 import { Dealer } from 'zeromq'
 import {
+  type DeliverReply,
   decodeReply,
   encodeHead,
   type HandReply,
@@ -28,7 +29,7 @@ export type Ask = Request extends infer R ? (R extends Request ? Omit<R, 'seq'> 
 
 /** The reply that belongs to a request. */
 export interface Answer {
-  readonly head: Exclude<Reply, { op: 'error' | 'hand' }>
+  readonly head: Exclude<Reply, { op: 'error' | 'hand' | 'deliver' }>
   readonly batches: readonly Uint8Array[]
 }
 
@@ -47,6 +48,8 @@ export interface LinkOptions {
   readonly onAway?: () => void
   /** Messages for pullers, which nobody has asked for. */
   readonly onHand: (head: HandReply, batches: readonly Uint8Array[]) => void
+  /** The same for receivers. */
+  readonly onDeliver: (head: DeliverReply, batches: readonly Uint8Array[]) => void
   /** Called every two seconds while the broker can be reached: ask it something, so that silence is noticed. */
   readonly onSign: () => void
 }
@@ -147,6 +150,7 @@ export class Link {
 
   #take(reply: Reply, batches: readonly Uint8Array[]): void {
     if (reply.op === 'hand') return this.#options.onHand(reply, batches)
+    if (reply.op === 'deliver') return this.#options.onDeliver(reply, batches)
     if (reply.seq === null) return
     if (reply.op === 'error') {
       this.#fail(reply.seq, PosternError.fromBody(reply.error))

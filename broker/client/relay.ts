@@ -9,6 +9,8 @@ import {
   type Publication,
   type PullSteps,
   parseId,
+  type ReceiveReply,
+  type ReceiveSteps,
   type ReplayRequest,
   type Selection,
 } from '../protocol/index.ts'
@@ -20,6 +22,9 @@ import type {
   Pull,
   PullSink,
   Receipt,
+  ReceiveOptions,
+  ReceiveSink,
+  Receiving,
   Sink,
   Snapshot,
   Start,
@@ -29,6 +34,7 @@ import { Chain, type LogPage } from './chain.ts'
 import { Link } from './link.ts'
 import { Outbox } from './outbox.ts'
 import { Pulls } from './pulls.ts'
+import { Receives } from './receives.ts'
 import { SharedCalls } from './shared-calls.ts'
 import { Stream } from './stream.ts'
 import { type PastPage, Subscriptions } from './subscriptions.ts'
@@ -36,7 +42,7 @@ import { type PastPage, Subscriptions } from './subscriptions.ts'
 /** A replay is read from memory: one that takes longer will not come. */
 const replayTimeoutMs = 5000
 
-/** What happens to pullers is told again when the broker has not answered by then. */
+/** What happens to pullers and receivers is told again when the broker has not answered by then. */
 const pullTimeoutMs = 5000
 
 /** Replays that are asked for at once: more would only wait in the broker, before the publishers of others. */
@@ -80,6 +86,7 @@ export class Relay implements Backbone {
   readonly #chain: Chain
   readonly #subscriptions: Subscriptions
   readonly #pulls: Pulls
+  readonly #receives: Receives
   readonly #replays = new SharedCalls<PastPage>(maxReplays)
   #gathered: Batch[] | undefined
   #unreportedBytes = 0
@@ -113,19 +120,27 @@ export class Relay implements Backbone {
         this.#report()
         this.#subscriptions.wake()
         this.#pulls.meet(session)
+        this.#receives.meet(session)
       },
       onHand: (head, batches) => this.#pulls.take(head, messagesOf(batches)),
+      onDeliver: (head, batches) => this.#receives.take(head, messagesOf(batches)),
       onAway: () => options.onState?.('away'),
       onSign: () => {
         this.#report()
         this.#subscriptions.wake()
         this.#pulls.sign()
+        this.#receives.sign()
       },
     })
     this.#pulls = new Pulls({
       isUp: () => this.#link.state === 'up',
       brokerMs: () => this.#link.brokerMs(0),
       tell: steps => this.#tellPulls(steps),
+    })
+    this.#receives = new Receives({
+      isUp: () => this.#link.state === 'up',
+      brokerMs: () => this.#link.brokerMs(0),
+      tell: steps => this.#tellReceives(steps),
     })
     this.#outbox = new Outbox(this.#link, options.maxPendingBytes)
   }
@@ -162,6 +177,18 @@ export class Relay implements Backbone {
     return pull
   }
 
+  receive(topic: string, sink: ReceiveSink, options: ReceiveOptions = {}): Receiving {
+    const receiving = this.#receives.add(topic, sink, options)
+    if (this.#isClosed) this.#receives.end()
+    return receiving
+  }
+
+  async acknowledge(topic: string, ids: readonly string[]): Promise<readonly string[]> {
+    await this.#link.ready()
+    const steps = { open: [], acknowledged: [], released: [{ topic, ids }], returned: [], close: [] }
+    return (await this.#tellReceives(steps)).unknown
+  }
+
   async history(selection: Selection, count: number): Promise<Snapshot> {
     await this.#link.ready()
     const messages: Message[] = []
@@ -187,6 +214,7 @@ export class Relay implements Backbone {
     clearTimeout(this.#graceTimer)
     this.#subscriptions.end('shutdown')
     this.#pulls.end()
+    this.#receives.end()
     this.#link.close()
     this.#stream.close()
   }
@@ -243,6 +271,14 @@ export class Relay implements Backbone {
     const { head } = await this.#link.request({ op: 'pull', session, ...steps }, pullTimeoutMs)
     if (head.op !== 'pull') throw new PosternError('INTERNAL')
     return head.pullers
+  }
+
+  async #tellReceives(steps: ReceiveSteps): Promise<ReceiveReply> {
+    const session = this.#link.hello?.session
+    if (session === undefined) throw new PosternError('BROKER_UNAVAILABLE')
+    const { head } = await this.#link.request({ op: 'receive', session, ...steps }, pullTimeoutMs)
+    if (head.op !== 'receive') throw new PosternError('INTERNAL')
+    return head
   }
 
   async #replayLog(since: Position, onRepaired: RelayOptions['onRepaired']): Promise<LogPage> {

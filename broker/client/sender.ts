@@ -37,6 +37,9 @@ export interface SendOptions {
  * Publishes without receipts, as fast as the broker takes it: what is sent within one turn of the event loop travels
  * as one batch. A message may be lost with the connection; publish through `Relay` where that matters.
  *
+ * On a durable topic its messages are kept for a `Receiver` like any other. Nobody is told when they are on disk, nor
+ * when the topic keeps as much as it may or its store is away: the broker then drops, counts and logs them.
+ *
  * @throws Error when the address is not `tcp://host:port`.
  */
 export class Sender {

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import type { Bench, Group } from './bench.ts'
 import { Compiler } from './compiler.ts'
 import { drops } from './groups/drops.ts'
+import { durable } from './groups/durable.ts'
 import { fanOut } from './groups/fan-out.ts'
 import { growth } from './groups/growth.ts'
 import { idle } from './groups/idle.ts'
@@ -16,7 +17,18 @@ import { Stage } from './program.ts'
 import { bundle, Postern, sources } from './systems/postern.ts'
 import { formatTable, type Table } from './table.ts'
 
-const groups: readonly Group[] = [fanOut, zeromq, memory, growth, requests, stalled, workers, drops, idle]
+const groups: readonly Group[] = [
+  fanOut,
+  zeromq,
+  memory,
+  growth,
+  requests,
+  durable,
+  stalled,
+  workers,
+  drops,
+  idle,
+]
 
 const help = `Usage: npm run bench -- [GROUP…] [--quick] [--full] [--bundle] [--rounds N] [--load node] [--json FILE]
 
