@@ -118,18 +118,20 @@ export class Batch implements BatchHead {
     }
     let run: Run | undefined
     let before = 0
+    let labelBytes = 0
     for (let index = 0; index < this.count; index++) {
       const last = isSparse ? readUint48(view, at) : first + index
       if (isSparse) at += placeBytes
-      if (run && haveOneLabel(bytes, before, at)) {
+      if (run && haveOneLabel(bytes, before, at, labelBytes)) {
         run.count++
         run.last = last
       } else {
+        labelBytes = payloadAt(bytes, at) - at - recordBytes
         run = { ...labelOf(bytes, at), count: 1, last }
         runs.push(run)
       }
       before = at
-      at = payloadAt(bytes, at) + payloadLength(bytes, at)
+      at += recordBytes + labelBytes + payloadLength(bytes, at)
     }
     return runs
   }
@@ -142,11 +144,13 @@ export class Batch implements BatchHead {
     let index = 0
     for (const [i, { topic, type, count }] of runs.entries()) {
       let skip = skips[i] ?? 0
+      let labelBytes = -1
       for (let left = count; left > 0; left--, index++) {
         const offset = isSparse ? readUint48(view, at) : first + index
         const timeMs = isSparse ? readUint48(view, at + 6) : this.timeMs
         if (isSparse) at += placeBytes
-        const start = payloadAt(bytes, at)
+        if (labelBytes < 0) labelBytes = payloadAt(bytes, at) - at - recordBytes
+        const start = at + recordBytes + labelBytes
         const end = start + payloadLength(bytes, at)
         if (skip > 0) skip--
         else {
@@ -181,6 +185,7 @@ export function decodeBatch(bytes: Uint8Array): Batch | undefined {
   let firstPlace = 0
   let lastPlace = 0
   let before = 0
+  let labelBytes = 0
   let at = headerBytes
   for (let left = count; left > 0; left--) {
     if (at + (isSparse ? placeBytes : 0) + recordBytes > bytes.length) return undefined
@@ -191,13 +196,11 @@ export function decodeBatch(bytes: Uint8Array): Batch | undefined {
     }
     if ((view.getUint32(at) & notALabel) !== 0 || (view.getUint32(at + 4) & notALength) !== 0)
       return undefined
-    const start = payloadAt(bytes, at)
-    const end = start + payloadLength(bytes, at)
-    if (end > bytes.length) return undefined
-    if (before === 0 || !haveOneLabel(bytes, before, at)) {
-      if (!isLabel(bytes, at)) return undefined
-      isUniform &&= before === 0
-    }
+    const isNew = before === 0 || !haveOneLabel(bytes, before, at, labelBytes)
+    if (isNew) labelBytes = payloadAt(bytes, at) - at - recordBytes
+    const end = at + recordBytes + labelBytes + payloadLength(bytes, at)
+    if (end > bytes.length || (isNew && !isLabel(bytes, at))) return undefined
+    isUniform &&= !isNew || before === 0
     before = at
     at = end
   }
@@ -229,10 +232,11 @@ function payloadLength(bytes: Uint8Array, at: number): number {
 }
 
 /** Whether two records have the same topic and type: `ab` and `c` are not `a` and `bc`. */
-function haveOneLabel(bytes: Uint8Array, a: number, b: number): boolean {
-  const length = payloadAt(bytes, a) - a
-  if (length !== payloadAt(bytes, b) - b || topicLength(bytes, a) !== topicLength(bytes, b)) return false
-  for (let i = recordBytes; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return false
+function haveOneLabel(bytes: Uint8Array, a: number, b: number, labelBytes: number): boolean {
+  if (bytes[a + 1] !== bytes[b + 1] || bytes[a + 2] !== bytes[b + 2]) return false
+  if ((((bytes[a] ?? 0) ^ (bytes[b] ?? 0)) & (longTopicFlag | longTypeFlag)) !== 0) return false
+  const end = recordBytes + labelBytes
+  for (let i = recordBytes; i < end; i++) if (bytes[a + i] !== bytes[b + i]) return false
   return true
 }
 
