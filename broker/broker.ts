@@ -18,7 +18,9 @@ import {
   parseType,
   placeBatch,
   type ReceiptEntry,
+  type Run,
   recordSize,
+  sharedBufferBytes,
   Tail,
 } from './protocol/index.ts'
 import { type History, Replayer, type ReplayPage, type ReplayQuery } from './replay.ts'
@@ -40,7 +42,7 @@ export interface Clock {
 
 /** The history that the broker fills and reads. */
 export interface KeptHistory extends History {
-  addBatch(batch: Batch): void
+  addBatch(batch: Batch, runs: readonly Run[]): void
   expire(nowMs: number): void
   detachThrough(offset: number): void
   readonly size: { readonly topics: number; readonly messages: number; readonly bytes: number }
@@ -91,12 +93,6 @@ interface Waiting {
   readonly index: number
   readonly offset: number
 }
-
-/**
- * A publisher's batch of this size goes into the log as it has come. Smaller ones are copied together: they may lie
- * in a larger buffer of the socket, which each of them would keep.
- */
-const wholeBatchBytes = 8 * 1024
 
 /** What a receipt takes while it is withheld, beside its message. */
 const receiptBytes = 256
@@ -170,11 +166,11 @@ export class Broker {
   }
 
   /**
-   * Takes a batch whose publisher expects no receipt, as it is, its bytes included: its topics, types and texts have
-   * been checked, and no payload is too large.
+   * Takes a batch whose publisher expects no receipt: its topics, types and texts have been checked, and neither a
+   * payload nor the whole is too large. Its very bytes go into the log, but for small ones, which are copied together.
    */
   acceptBatch(batch: Batch): void {
-    if (batch.bytes.length >= wholeBatchBytes) {
+    if (batch.bytes.length >= sharedBufferBytes) {
       this.commit()
       this.#log(placeBatch(batch, this.#next()))
       return
@@ -357,10 +353,12 @@ export class Broker {
     const { history, output, flow } = this.#parts
     const floor = this.#tail.floor
     this.#tail.push(batch)
-    history.addBatch(batch)
+    const runs = batch.runs()
+    history.addBatch(batch, runs)
     if (this.#tail.floor > floor) history.detachThrough(this.#tail.floor)
     output.stream(batch.bytes)
-    for (const { payload } of batch.select(topic => topic === this.limits.defaultTopic)) output.plain(payload)
+    for (const { payload } of batch.select(topic => topic === this.limits.defaultTopic, runs))
+      output.plain(payload)
     this.counters.published += batch.count
     flow.published(batch.last, batch.bytes.length)
   }

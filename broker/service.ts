@@ -27,6 +27,15 @@ const tickMs = 2000
 /** How much of the journal may wait for an archive that does not take it, in tails. */
 const maxJournalTails = 4
 
+/**
+ * The journal is cut into files, so that what is retired goes in steps. In smaller ones their creating, sealing and
+ * removing was a tenth of the broker's work at full speed.
+ */
+const filesPerTail = 2
+
+/** A file is read at once at the next start. */
+const maxJournalFileBytes = 256 * 1024 * 1024
+
 /** A running broker. */
 export interface BrokerService {
   readonly endpoints: Endpoints
@@ -79,8 +88,7 @@ async function start(
   const archivedThrough = (await historian?.load()) ?? 0
   const journal = new FileJournal({
     folder: join(config.data, 'journal'),
-    // A file each tail: creating, sealing and removing smaller ones was a tenth of the broker's work at full speed.
-    fileBytes: config.tailBytes,
+    fileBytes: Math.min(config.tailBytes / filesPerTail, maxJournalFileBytes),
     boot: currentBoot(),
     newEpoch: () => randomHex(epochBytes),
     after: archivedThrough,

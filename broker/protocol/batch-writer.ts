@@ -1,6 +1,7 @@
 import { Batch, type BatchHead, noEpoch } from './batch.ts'
 import { epochBytes } from './id.ts'
 import {
+  batchVersion,
   binaryFlag,
   headerBytes,
   longBytes,
@@ -22,6 +23,15 @@ export const maxBatchBytes = 64 * 1024
 
 /** Gathering ends at this count: 64 messages of 1 KiB or 256 small ones already cost next to nothing each. */
 export const maxBatchMessages = 256
+
+/** How many topics a writer remembers the bytes of: some hundred kilobytes of the longest. */
+const maxLabels = 512
+
+/**
+ * What comes from a socket in fewer bytes may lie in a buffer of libzmq's that is as large as this, and would keep all
+ * of it: whoever keeps such a frame for longer copies it.
+ */
+export const sharedBufferBytes = 8 * 1024
 
 const encoder = new TextEncoder()
 
@@ -54,6 +64,7 @@ export class BatchWriter {
   #isUniform = true
   /** That of the last record, because one topic often follows itself. */
   #label = new Label('', '')
+  readonly #labels = new Map<string, Label>()
 
   get count(): number {
     return this.#count
@@ -75,7 +86,10 @@ export class BatchWriter {
     return this.#count + count > maxBatchMessages || this.#length + bytes > maxBatchBytes
   }
 
-  /** Appends a record. With a place the record is a sparse one; the two kinds are not mixed in a batch. */
+  /**
+   * Appends a record. With a place the record is a sparse one; the two kinds are not mixed in a batch. Its payload is
+   * below 256 MiB, four times what a broker can be set to take.
+   */
   add(publication: Publication, place?: Place): void {
     const { payload } = publication
     const label = this.#turnTo(publication)
@@ -145,9 +159,19 @@ export class BatchWriter {
   #turnTo({ topic, type }: Labelled): Label {
     if (topic !== this.#label.topic || type !== this.#label.type) {
       if (this.#count > 0) this.#isUniform = false
-      this.#label = new Label(topic, type)
+      this.#label = this.#labelOf(topic, type)
     }
     return this.#label
+  }
+
+  /** Encoded once, and remembered with the last type that came with the topic. */
+  #labelOf(topic: string, type: string): Label {
+    const known = this.#labels.get(topic)
+    if (known?.type === type) return known
+    if (this.#labels.size >= maxLabels) this.#labels.clear()
+    const label = new Label(topic, type)
+    this.#labels.set(topic, label)
+    return label
   }
 
   #take(): Uint8Array {
@@ -211,6 +235,7 @@ function denseBatch(
 function writeHeader(bytes: Uint8Array, count: number, { epoch, first, timeMs }: Beginning, flags = 0): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, headerBytes)
   bytes.set(magic, 0)
+  view.setUint8(3, batchVersion)
   view.setUint8(4, flags)
   view.setUint8(5, 0)
   view.setUint16(6, count)

@@ -1,5 +1,6 @@
 import { epochBytes } from './id.ts'
 import {
+  batchVersion,
   binaryFlag,
   headerBytes,
   longBytes,
@@ -86,14 +87,17 @@ export class Batch implements BatchHead {
     return this.read(({ count }) => count)
   }
 
-  /** The messages of the topics that are selected. */
-  select(selects: (topic: string) => boolean): Message[] {
-    return this.read(({ topic, count }) => (selects(topic) ? count : 0))
+  /** The messages of the topics that are selected. @param runs as of {@link read}. */
+  select(selects: (topic: string) => boolean, runs = this.runs()): Message[] {
+    return this.read(({ topic, count }) => (selects(topic) ? count : 0), runs)
   }
 
-  /** Makes the messages that are chosen. Each run is asked about once, the newest first. */
-  read(choose: Choice): Message[] {
-    const runs = this.runs()
+  /**
+   * Makes the messages that are chosen. Each run is asked about once, the newest first.
+   *
+   * @param runs those of this batch, for whoever has them already.
+   */
+  read(choose: Choice, runs: readonly Run[] = this.runs()): Message[] {
     const skips = new Array<number>(runs.length)
     let hasAny = false
     for (let i = runs.length - 1; i >= 0; i--) {
@@ -164,6 +168,11 @@ export class Batch implements BatchHead {
   }
 }
 
+/** The version that bytes claim as which they are a batch; undefined when they claim to be none. */
+export function batchVersionOf(bytes: Uint8Array): number | undefined {
+  return magic.some((byte, i) => bytes[i] !== byte) ? undefined : bytes[magic.length]
+}
+
 /** Whether bytes claim to be a batch: they begin with the magic, and the lengths in them add up. */
 export function isBatch(bytes: Uint8Array): boolean {
   return decodeBatch(bytes) !== undefined
@@ -176,7 +185,7 @@ export function isBatch(bytes: Uint8Array): boolean {
  * @returns undefined when the bytes are not exactly one batch.
  */
 export function decodeBatch(bytes: Uint8Array): Batch | undefined {
-  if (bytes.length < headerBytes || magic.some((byte, i) => bytes[i] !== byte)) return undefined
+  if (bytes.length < headerBytes || batchVersionOf(bytes) !== batchVersion) return undefined
   const view = viewOf(bytes)
   if (view.getUint32(8) !== bytes.length - headerBytes) return undefined
   const isSparse = (view.getUint8(4) & sparseFlag) !== 0
