@@ -18,7 +18,9 @@ import {
   type Publication,
   placeBatch,
   type ReceiptEntry,
+  type Run,
   recordSize,
+  sharedBufferBytes,
   Tail,
 } from './protocol/index.ts'
 import { type ReceiptRequest, Receipts } from './receipts.ts'
@@ -42,7 +44,7 @@ export interface Clock {
 
 /** The history that the broker fills and reads. */
 export interface KeptHistory extends History {
-  addBatch(batch: Batch): void
+  addBatch(batch: Batch, runs: readonly Run[]): void
   expire(nowMs: number): void
   detachThrough(offset: number): void
   readonly size: { readonly topics: number; readonly messages: number; readonly bytes: number }
@@ -86,12 +88,6 @@ interface Waiting {
   readonly index: number
   readonly offset: number
 }
-
-/**
- * A publisher's batch of this size goes into the log as it has come. Smaller ones are copied together: they may lie
- * in a larger buffer of the socket, which each of them would keep.
- */
-const wholeBatchBytes = 8 * 1024
 
 /** A key has to fit a line of the journal and a header; control characters fit neither. */
 const keyPattern = /^[\x20-\x7e]{1,255}$/
@@ -165,12 +161,12 @@ export class Broker implements KeptBatchLog {
   }
 
   /**
-   * Takes a batch whose publisher expects no receipt, as it is, its bytes included: its topics, types and texts have
-   * been checked, and no payload is too large.
+   * Takes a batch whose publisher expects no receipt: its topics, types and texts have been checked, and neither a
+   * payload nor the whole is too large. Its very bytes go into the log, but for small ones, which are copied together.
    */
   acceptBatch(batch: Batch): void {
     if (this.#parts.rules.hasDurable && this.#keepBatch(batch)) return
-    if (batch.bytes.length >= wholeBatchBytes) {
+    if (batch.bytes.length >= sharedBufferBytes) {
       this.commit()
       this.#log(placeBatch(batch, this.#next()))
       return
@@ -378,10 +374,12 @@ export class Broker implements KeptBatchLog {
     const { history, output, flow } = this.#parts
     const floor = this.#tail.floor
     this.#tail.push(batch)
-    history.addBatch(batch)
+    const runs = batch.runs()
+    history.addBatch(batch, runs)
     if (this.#tail.floor > floor) history.detachThrough(this.#tail.floor)
     output.stream(batch.bytes)
-    for (const { payload } of batch.select(topic => topic === this.limits.defaultTopic)) output.plain(payload)
+    for (const { payload } of batch.select(topic => topic === this.limits.defaultTopic, runs))
+      output.plain(payload)
     this.counters.published += batch.count
     flow.published(batch.last, batch.bytes.length)
   }

@@ -1,4 +1,4 @@
-import type { Batch, Message } from './protocol/index.ts'
+import type { Batch, Message, Run } from './protocol/index.ts'
 
 /** What waits here has no messages yet, and is mostly held by the tail too: about what one turn at full speed brings. */
 const maxWaitingMessages = 4096
@@ -20,22 +20,22 @@ export interface Taken {
  * asks for it: those are never made.
  */
 export class Intake {
-  #batches: Batch[] = []
+  #waiting: { readonly batch: Batch; readonly runs: readonly Run[] }[] = []
   #messages = 0
   #bytes = 0
 
   /** Offset of the oldest message that waits; undefined when none does. */
   get first(): number | undefined {
-    return this.#batches[0]?.first
+    return this.#waiting[0]?.batch.first
   }
 
   get isFull(): boolean {
     return this.#messages >= maxWaitingMessages || this.#bytes >= maxWaitingBytes
   }
 
-  push(batch: Batch): void {
+  push(batch: Batch, runs: readonly Run[]): void {
     if (batch.count === 0) return
-    this.#batches.push(batch)
+    this.#waiting.push({ batch, runs })
     this.#messages += batch.count
     this.#bytes += batch.bytes.length
   }
@@ -45,18 +45,18 @@ export class Intake {
     const skipped = new Map<string, number>()
     const counts = new Map<string, number>()
     const chosen: Message[][] = []
-    for (let i = this.#batches.length - 1; i >= 0; i--) {
-      const messages = this.#batches[i]?.read(({ topic, count, last }) => {
+    for (const { batch, runs } of this.#waiting.reverse()) {
+      const messages = batch.read(({ topic, count, last }) => {
         if (count < longRun && counts.size === 0) return count
         const newer = counts.get(topic) ?? 0
         counts.set(topic, newer + count)
         const wanted = Math.min(count, Math.max(0, perTopic - newer))
         if (wanted < count && !skipped.has(topic)) skipped.set(topic, last - wanted)
         return wanted
-      })
-      if (messages) chosen.push(messages)
+      }, runs)
+      chosen.push(messages)
     }
-    this.#batches = []
+    this.#waiting = []
     this.#messages = 0
     this.#bytes = 0
     return { messages: chosen.reverse().flat(), skipped }

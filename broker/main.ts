@@ -1,5 +1,4 @@
 import { parseArgs } from 'node:util'
-import { setFlagsFromString } from 'node:v8'
 import packageJson from '../package.json' with { type: 'json' }
 import { type Config, ConfigError, loadConfig } from './config.ts'
 import { endpointAddress } from './listeners/dsn.ts'
@@ -27,13 +26,6 @@ Signals: SIGTERM and SIGINT stop the broker in order, SIGHUP reads the settings 
 Example: POSTERN_DATA=/var/lib/postern node broker/main.ts
 `
 
-/**
- * The collector counts batches as if they lay in its heap, and looks through all of the heap again when what it counts
- * has doubled, which at full speed is forty times a second. Five times as much is a third less processor time a
- * message, and the broker's largest size stays as it is: that is queues and the journal's tail.
- */
-const heapGrowingPercent = 400
-
 const exit = { failed: 1, wrongUse: 2 } as const
 
 async function main(): Promise<void> {
@@ -47,7 +39,6 @@ async function main(): Promise<void> {
 }
 
 async function run(config: Config): Promise<void> {
-  setFlagsFromString(`--heap-growing-percent=${heapGrowingPercent}`)
   let { logLevel } = config
   const logger = processLogger('broker', () => logLevel)
   const service = await startBroker(config, { logger })

@@ -1,5 +1,5 @@
 import { Intake } from './intake.ts'
-import { type Batch, isSystemTopic, type Message, type Selection } from './protocol/index.ts'
+import { type Batch, isSystemTopic, type Message, type Run, type Selection } from './protocol/index.ts'
 import { type Entry, gatherByTopic, type Strand, toMessages } from './strand.ts'
 import { TopicTree } from './topic-tree.ts'
 
@@ -88,9 +88,13 @@ export class Retained {
     this.#add(message)
   }
 
-  /** As {@link add} for each message of a batch, which is looked into when somebody asks, or enough of them wait. */
-  addBatch(batch: Batch): void {
-    this.#intake.push(batch)
+  /**
+   * As {@link add} for each message of a batch, which is looked into when somebody asks, or enough of them wait.
+   *
+   * @param runs those of the batch, for whoever has them already.
+   */
+  addBatch(batch: Batch, runs: readonly Run[] = batch.runs()): void {
+    this.#intake.push(batch, runs)
     if (this.#intake.isFull) this.#takeIn()
   }
 

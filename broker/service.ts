@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
@@ -24,11 +23,23 @@ import { RemoteReceivers } from './remote-receivers.ts'
 import { Retained } from './retained.ts'
 import { TcpDoor } from './tcp-door.ts'
 
+/** Tells one process of the broker from the next. */
+const sessionBytes = 8
+
 /** How often silent peers and old messages are looked for. */
 const tickMs = 2000
 
 /** How much of the journal may wait for an archive that does not take it, in tails. */
 const maxJournalTails = 4
+
+/**
+ * The journal is cut into files, so that what is retired goes in steps. In smaller ones their creating, sealing and
+ * removing was a tenth of the broker's work at full speed.
+ */
+const filesPerTail = 2
+
+/** A file is read at once at the next start. */
+const maxJournalFileBytes = 256 * 1024 * 1024
 
 /** A running broker. */
 export interface BrokerService {
@@ -66,7 +77,7 @@ async function start(
   { logger, wrap }: ServiceParts,
   unlock: () => void,
 ): Promise<BrokerService> {
-  const clock: Clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() }
+  const clock: Clock = { nowMs: () => Date.now(), monotonicMs }
   const keys = new KeyTable(config)
   const flow = new Flow(config)
   const retained = new Retained(config.history)
@@ -83,10 +94,9 @@ async function start(
   const archivedThrough = (await historian?.load()) ?? 0
   const journal = new FileJournal({
     folder: join(config.data, 'journal'),
-    // A file each tail: creating, sealing and removing smaller ones was a tenth of the broker's work at full speed.
-    fileBytes: config.tailBytes,
+    fileBytes: Math.min(config.tailBytes / filesPerTail, maxJournalFileBytes),
     boot: currentBoot(),
-    newEpoch: () => randomBytes(epochBytes).toString('hex'),
+    newEpoch: () => randomHex(epochBytes),
     after: archivedThrough,
     currentKeys: () => keys.current(clock.nowMs()),
     onRotated: last => {
@@ -191,7 +201,7 @@ async function start(
     flow,
     delivery,
     remoteReceivers,
-    session: randomBytes(8).toString('hex'),
+    session: randomHex(sessionBytes),
     monotonicMs: clock.monotonicMs,
     stream: () => listener.streamAddresses,
     status,
@@ -289,9 +299,26 @@ function tell(logger: Logger, trouble: Trouble): void {
   logger.warn(`history-${kind}`, Object.fromEntries(fields))
 }
 
+/** Milliseconds of a clock that is never set back. `performance` would take another megabyte. */
+function monotonicMs(): number {
+  const [seconds, nanoseconds] = process.hrtime()
+  return 1000 * seconds + nanoseconds / 1e6
+}
+
+/** A name that is not given twice. Nobody gains by guessing it, so that no secret has to go into it. */
+function randomHex(bytes: number): string {
+  let hex = ''
+  while (hex.length < 2 * bytes)
+    hex += Math.floor(256 * Math.random())
+      .toString(16)
+      .padStart(2, '0')
+  return hex
+}
+
 /** 128 bits of SHA-256 over everything that a repeat must repeat. */
 function fingerprint({ topic, type, binary, payload }: Publication): string {
-  const hash = createHash('sha256')
+  // Not imported: it takes 3 MB, which a broker that nobody sends a key to never needs.
+  const hash = process.getBuiltinModule('node:crypto').createHash('sha256')
   hash.update(`${topic}\0${type}\0${binary}\0`)
   hash.update(payload)
   return hash.digest().subarray(0, 16).toString('base64url')

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { H3, H3Event } from 'h3'
 import { spaceTopic } from '#protocol'
 import type { Context } from './context.ts'
@@ -29,7 +28,7 @@ function join(event: H3Event, publicTopic: string, { backbone, log }: Context): 
   const encoder = query.flag('envelope') || answers ? enveloped : bare
   const topic = spaceTopic('bus', publicTopic)
   // Who has sent a message travels as its type: that is how its sender, wherever it comes from, is left out.
-  const name = randomBytes(9).toString('base64url')
+  const name = process.getBuiltinModule('node:crypto').randomBytes(9).toString('base64url')
   const selection = { topics: [topic], exact: true }
   return {
     protocol,

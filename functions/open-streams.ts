@@ -15,11 +15,11 @@ const turnMs = 1000
  */
 export class OpenStreams {
   readonly #slots: readonly Set<OpenStream>[]
-  readonly #slotOf = new Map<OpenStream, Set<OpenStream>>()
   readonly #slotMs: number
   readonly #random: () => number
   #timer: NodeJS.Timeout | undefined
   #turn = 0
+  #size = 0
 
   /** @param firstFrom the part of `heartbeatMs` before which no stream has its first heartbeat. */
   constructor(heartbeatMs: number, random: () => number, firstFrom = 0) {
@@ -30,30 +30,32 @@ export class OpenStreams {
   }
 
   get size(): number {
-    return this.#slotOf.size
+    return this.#size
   }
 
+  /** Comes once for each stream. */
   add(stream: OpenStream): void {
     const ahead = 1 + Math.floor(this.#random() * this.#slots.length)
     const slot = this.#slots[(this.#turn + ahead) % this.#slots.length]
-    if (!slot || this.#slotOf.has(stream)) return
+    if (!slot) return
     slot.add(stream)
-    this.#slotOf.set(stream, slot)
+    this.#size++
     this.#timer ??= setInterval(() => this.#beatNext(), this.#slotMs)
   }
 
   /** May be called twice. */
   remove(stream: OpenStream): void {
-    this.#slotOf.get(stream)?.delete(stream)
-    this.#slotOf.delete(stream)
-    if (this.#slotOf.size > 0) return
+    // Looked for rather than remembered: a table of where each is would cost more than the streams' own objects.
+    if (!this.#slots.some(slot => slot.delete(stream))) return
+    this.#size--
+    if (this.#size > 0) return
     clearInterval(this.#timer)
     this.#timer = undefined
   }
 
   /** Ends all of them. */
   shutDown(): void {
-    for (const stream of [...this.#slotOf.keys()]) stream.shutDown()
+    for (const stream of this.#slots.flatMap(slot => [...slot])) stream.shutDown()
   }
 
   #beatNext(): void {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 
@@ -63,7 +62,7 @@ async function readSiteFile(path: string): Promise<SiteFile> {
 }
 
 export function toSiteFile(contentType: string, body: Uint8Array): SiteFile {
-  const digest = createHash('sha256').update(body).digest('base64url')
+  const digest = process.getBuiltinModule('node:crypto').createHash('sha256').update(body).digest('base64url')
   return { contentType, body, etag: `"${digest.slice(0, 22)}"` }
 }
 

@@ -1,5 +1,5 @@
 import { Subscriber } from 'zeromq'
-import { type Batch, decodeBatch } from '../protocol/index.ts'
+import { type Batch, decodeBatch, sharedBufferBytes } from '../protocol/index.ts'
 
 /**
  * ZMQ_RCVHWM, in batches of up to 64 KiB: what a busy process has not read yet. What the broker then drops is
@@ -29,6 +29,7 @@ export class Stream {
   #gathered: Batch[] = []
   /** The moment from which the next call may be made. */
   #restedMs = 0
+  #restTimer: NodeJS.Timeout | undefined
 
   /**
    * @param onBatches called with all that came in a turn of the event loop, or in several while it rests from a call
@@ -55,6 +56,7 @@ export class Stream {
   }
 
   close(): void {
+    clearTimeout(this.#restTimer)
     this.#socket.close()
   }
 
@@ -66,7 +68,7 @@ export class Stream {
       } catch {
         if (this.#socket.closed) return
       }
-      const batch = frame && decodeBatch(frame)
+      const batch = frame && decodeBatch(frame.length < sharedBufferBytes ? Buffer.from(frame) : frame)
       if (batch) this.#gather(batch)
     }
   }
@@ -75,11 +77,13 @@ export class Stream {
     this.#gathered.push(batch)
     if (this.#gathered.length > 1) return
     const restMs = this.#restedMs - performance.now()
-    if (restMs > 0) setTimeout(() => this.#passOn(), restMs)
+    // A timer cannot be shorter than this, and a short rest saves nothing that it would be worth.
+    if (restMs >= 1) this.#restTimer = setTimeout(() => this.#passOn(), restMs)
     else setImmediate(() => this.#passOn())
   }
 
   #passOn(): void {
+    if (this.#socket.closed) return
     const gathered = this.#gathered
     this.#gathered = []
     const beganMs = performance.now()

@@ -1,13 +1,16 @@
 import { crc32 } from 'node:zlib'
 import { decodeBatch, encodeMessages, type Message, maxOffset } from '../protocol/index.ts'
 import type { Section } from '../retained.ts'
+import { ArchiveError } from './archive.ts'
 
-// Begins like no text and like no batch. The last byte is the version.
-const magic = [0xff, 0x50, 0x48, 0x01] as const
+// Begins like no text and like no batch.
+const magic = [0xff, 0x50, 0x48] as const
+const segmentVersion = 2
 
 /*
  * Numbers big-endian.
  *    0  magic
+ *    3  u8   version
  *    4  u32  CRC-32 of everything that follows
  *    8  u48  from
  *   14  u48  through
@@ -56,6 +59,7 @@ export function encodeSegment(section: Section): Uint8Array {
 
   const bytes = Buffer.alloc(length)
   bytes.set(magic, 0)
+  bytes.writeUInt8(segmentVersion, magic.length)
   bytes.writeUIntBE(section.from, 8, offsetBytes)
   bytes.writeUIntBE(section.through, 14, offsetBytes)
   bytes.writeUIntBE(section.forgottenThrough, 20, offsetBytes)
@@ -76,13 +80,23 @@ export function encodeSegment(section: Section): Uint8Array {
   return bytes
 }
 
-/** Reads a segment, or gives undefined for bytes that are torn, of another version, or none. Payloads are views. */
+/**
+ * Reads a segment, or gives undefined for bytes that are torn or none. Payloads are views.
+ *
+ * @throws ArchiveError for one of another version: taken for a torn one it would be forgotten.
+ */
 export function decodeSegment(segment: Uint8Array): Section | undefined {
   // Where a Uint8Array's `slice` copies, a Buffer's is a view: a message copied out of it would keep all of it.
   const bytes = new Uint8Array(segment.buffer, segment.byteOffset, segment.byteLength)
   if (bytes.length < headerBytes || magic.some((byte, i) => bytes[i] !== byte)) return undefined
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.readUInt32BE(4) !== crc32(bytes.subarray(checkedFrom))) return undefined
+  const version = view.readUInt8(magic.length)
+  if (version !== segmentVersion) {
+    throw new ArchiveError(
+      `The history cannot be read (history.store): a segment has version ${version}, and this version of Postern reads ${segmentVersion}. Use the one that has written it, or move the history away.`,
+    )
+  }
   try {
     return decodeContent(bytes, view)
   } catch {

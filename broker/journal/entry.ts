@@ -10,8 +10,11 @@ import type { KeyEntry } from './journal.ts'
 const prefixBytes = 8
 const kinds = { head: 1, keys: 2, batch: 3, end: 4 } as const
 
+/** What this version writes and reads. */
+export const journalFormat = 2
+
 const headSchema = v.object({
-  format: v.literal(1),
+  format: v.literal(journalFormat),
   epoch: v.string(),
   /** Offset after which this file begins. */
   after: v.number(),
@@ -21,6 +24,9 @@ const headSchema = v.object({
   /** Kept messages up to this number were in the log when the file was begun. */
   keptThrough: v.optional(v.number(), 0),
 })
+
+/** What every format has said of itself. */
+const formatSchema = v.object({ format: v.number() })
 
 /** The first entry of each file. */
 export type JournalHead = v.InferOutput<typeof headSchema>
@@ -102,7 +108,11 @@ export interface FileContent {
   readonly soundBytes: number
 }
 
-/** Reads entries up to the first one that is torn. */
+/**
+ * Reads entries up to the first one that is torn.
+ *
+ * @throws Error when the file is whole, but of another format.
+ */
 export function decodeFile(file: Buffer): FileContent {
   const entries: Entry[] = []
   let at = 0
@@ -123,7 +133,12 @@ export function decodeFile(file: Buffer): FileContent {
 function decodeEntry(kind: number, body: Buffer): Entry | undefined {
   switch (kind) {
     case kinds.head: {
-      const head = v.safeParse(headSchema, parseJson(body))
+      const json = parseJson(body)
+      const claimed = v.safeParse(formatSchema, json)
+      if (claimed.success && claimed.output.format !== journalFormat) {
+        throw new Error(`it has format ${claimed.output.format}, and this version reads ${journalFormat}`)
+      }
+      const head = v.safeParse(headSchema, json)
       return head.success ? { kind: 'head', head: head.output } : undefined
     }
     case kinds.keys: {
@@ -135,7 +150,8 @@ function decodeEntry(kind: number, body: Buffer): Entry | undefined {
       const keyBytes = body.readUInt32BE(0)
       if (4 + keyBytes > body.length) return undefined
       const beside = v.safeParse(besideSchema, keyBytes > 0 ? parseJson(body.subarray(4, 4 + keyBytes)) : [])
-      const batch = decodeBatch(body.subarray(4 + keyBytes))
+      // A copy: the tail would keep whole files for what it has left of them.
+      const batch = decodeBatch(new Uint8Array(body.subarray(4 + keyBytes)))
       return beside.success && batch ? { kind: 'batch', batch, ...beside.output } : undefined
     }
     case kinds.end:

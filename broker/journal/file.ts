@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import type { Batch } from '../protocol/index.ts'
-import { encodeBatchEntry, encodeEnd, encodeHead, encodeKeys } from './entry.ts'
+import { encodeBatchEntry, encodeEnd, encodeHead, encodeKeys, journalFormat } from './entry.ts'
 import { cutTorn, nextName, readFolder, recover } from './folder.ts'
 import type { Journal, KeyEntry, Recovery } from './journal.ts'
 
@@ -148,7 +148,7 @@ export class FileJournal implements Journal {
     const { folder } = this.#options
     const { epoch, pastEpochs } = this.#recovery
     const head = encodeHead({
-      format: 1,
+      format: journalFormat,
       epoch,
       after: this.#last,
       boot: this.#boot,

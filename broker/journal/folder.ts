@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
-import { decodeFile, type Entry, type JournalHead } from './entry.ts'
+import { decodeFile, type Entry, type FileContent, type JournalHead } from './entry.ts'
 import type { KeyEntry, PastEpoch, Recovery } from './journal.ts'
 
 /** Past epochs are remembered to tell where an old id stands; each is one power loss. */
@@ -20,16 +20,32 @@ export interface FoundFile {
   readonly last: number | undefined
 }
 
-/** Reads the files of a journal in their order. Files of other names are not looked at. */
+/**
+ * Reads the files of a journal in their order. Files of other names are not looked at.
+ *
+ * @throws Error when one is of another format.
+ */
 export function readFolder(folder: string): FoundFile[] {
   const names = readdirSync(folder).filter(name => namePattern.test(name))
   return names.sort().map(name => {
     const path = join(folder, name)
     const content = readFileSync(path)
-    const { entries, soundBytes } = decodeFile(content)
+    const { entries, soundBytes } = read(path, content)
     const last = entries.findLast(entry => entry.kind === 'batch')?.batch.last
     return { path, bytes: soundBytes, torn: soundBytes < content.length, entries, last }
   })
+}
+
+/** Threat: a file of another version that counts as torn would be cut off, and its messages lost. */
+function read(path: string, content: Buffer): FileContent {
+  try {
+    return decodeFile(content)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(
+      `The journal cannot be read: ${path}: ${reason}. Use the version that has written it, or move the folder away: a new log then begins.`,
+    )
+  }
 }
 
 /** Cuts off what is torn, so that the next start does not find it again. */

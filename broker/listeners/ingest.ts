@@ -1,7 +1,11 @@
 import { isUtf8 } from 'node:buffer'
 import {
   type Batch,
+  batchVersion,
+  batchVersionOf,
   decodeBatch,
+  maxBatchBytes,
+  maxBatchMessages,
   PosternError,
   type Publication,
   parsePublicTopic,
@@ -40,6 +44,9 @@ export class IngestReader {
     if (frames.length === 2 && topicFrame && batchFrame) {
       const batch = decodeBatch(batchFrame)
       if (batch) return this.#read(topicFrame, batch, bounds)
+      const version = batchVersionOf(batchFrame)
+      if (version !== undefined && version !== batchVersion)
+        return { kind: 'malformed', error: otherVersion(version) }
     }
     return {
       kind: 'publications',
@@ -48,31 +55,40 @@ export class IngestReader {
   }
 
   #read(topicFrame: Uint8Array, batch: Batch, { maxPayloadBytes }: IngestBounds): Ingested {
-    try {
-      const topic = this.#topicOf(topicFrame)
-      const isSound =
-        !batch.isSparse &&
-        batch.runs().every(run => run.topic === topic && isType(run.type)) &&
-        areTexts(batch) &&
-        arePayloadsWithin(batch, maxPayloadBytes)
-      if (isSound) return { kind: 'batch', batch }
-      return { kind: 'publications', publications: batch.messages.map(message => verified(message, topic)) }
-    } catch (error) {
-      return {
-        kind: 'malformed',
-        error: error instanceof PosternError ? error : new PosternError('INVALID_UTF8'),
-      }
-    }
+    const topic = this.#topicOf(topicFrame)
+    if (topic instanceof PosternError) return { kind: 'malformed', error: topic }
+    const isSound =
+      isGathered(batch) &&
+      batch.runs().every(run => run.topic === topic && isType(run.type)) &&
+      areTexts(batch) &&
+      arePayloadsWithin(batch, maxPayloadBytes)
+    if (isSound) return { kind: 'batch', batch }
+    return { kind: 'publications', publications: batch.messages.map(message => verified(message, topic)) }
   }
 
   /** One topic often follows itself, and checking it costs more than the rest of reading a batch. */
-  #topicOf(frame: Uint8Array): string {
-    if (this.#topic === '' || Buffer.compare(frame, this.#topicFrame) !== 0) {
+  #topicOf(frame: Uint8Array): string | PosternError {
+    if (this.#topic !== '' && Buffer.compare(frame, this.#topicFrame) === 0) return this.#topic
+    try {
       this.#topic = parsePublicTopic(decoder.decode(frame))
       this.#topicFrame = frame
+      return this.#topic
+    } catch (error) {
+      return error instanceof PosternError ? error : new PosternError('INVALID_UTF8')
     }
-    return this.#topic
   }
+}
+
+/** Whether it is as large as the broker's own batches at the most: a larger one is cut by being gathered anew. */
+function isGathered({ isSparse, count, bytes }: Batch): boolean {
+  return !isSparse && count <= maxBatchMessages && (bytes.length <= maxBatchBytes || count === 1)
+}
+
+function otherVersion(version: number): PosternError {
+  return new PosternError(
+    'UNSUPPORTED_VERSION',
+    `The broker reads batches of version ${batchVersion}, not of ${version}.`,
+  )
 }
 
 function isType(text: string): boolean {

@@ -1,6 +1,7 @@
 import { Batch, type BatchHead, noEpoch } from './batch.ts'
 import { epochBytes } from './id.ts'
 import {
+  batchVersion,
   binaryFlag,
   headerBytes,
   longBytes,
@@ -22,6 +23,15 @@ export const maxBatchBytes = 64 * 1024
 
 /** Gathering ends at this count: 64 messages of 1 KiB or 256 small ones already cost next to nothing each. */
 export const maxBatchMessages = 256
+
+/** How many topics a writer remembers the bytes of: some hundred kilobytes of the longest. */
+const maxLabels = 512
+
+/**
+ * What comes from a socket in fewer bytes may lie in a buffer of libzmq's that is as large as this, and would keep all
+ * of it: whoever keeps such a frame for longer copies it.
+ */
+export const sharedBufferBytes = 8 * 1024
 
 const encoder = new TextEncoder()
 
@@ -52,8 +62,9 @@ export class BatchWriter {
   #length = headerBytes
   #count = 0
   #isUniform = true
-  readonly #topic = new LastText()
-  readonly #type = new LastText()
+  /** That of the last record, because one topic often follows itself. */
+  #label = new Label('', '')
+  readonly #labels = new Map<string, Label>()
 
   get count(): number {
     return this.#count
@@ -75,46 +86,45 @@ export class BatchWriter {
     return this.#count + count > maxBatchMessages || this.#length + bytes > maxBatchBytes
   }
 
-  /** Appends a record. With a place the record is a sparse one; the two kinds are not mixed in a batch. */
+  /**
+   * Appends a record. With a place the record is a sparse one; the two kinds are not mixed in a batch. Its payload is
+   * below 256 MiB, four times what a broker can be set to take.
+   */
   add(publication: Publication, place?: Place): void {
     const { payload } = publication
-    this.#label(publication)
-    const topic = this.#topic.encode(publication.topic)
-    const type = this.#type.encode(publication.type)
-    this.#reserve(placeBytes + recordBytes + topic.length + type.length + payload.length)
+    const label = this.#turnTo(publication)
+    this.#reserve(placeBytes + recordBytes + label.bytes.length + payload.length)
     if (place) {
       writeUint48(this.#view, this.#length, place.offset)
       writeUint48(this.#view, this.#length + 6, place.timeMs)
       this.#length += placeBytes
     }
     const buffer = this.#buffer
+    const { bytes } = label
+    const { length } = payload
     const at = this.#length
-    buffer[at] =
-      (publication.binary ? binaryFlag : 0) |
-      (topic.length < longBytes ? 0 : longTopicFlag) |
-      (type.length < longBytes ? 0 : longTypeFlag)
-    buffer[at + 1] = topic.length & 0x7f
-    buffer[at + 2] = type.length & 0x7f
+    buffer[at] = publication.binary ? label.flags | binaryFlag : label.flags
+    buffer[at + 1] = label.topicLength
+    buffer[at + 2] = label.typeLength
     buffer[at + 3] = 0
-    buffer[at + 4] = (payload.length >>> 21) & 0x7f
-    buffer[at + 5] = (payload.length >>> 14) & 0x7f
-    buffer[at + 6] = (payload.length >>> 7) & 0x7f
-    buffer[at + 7] = payload.length & 0x7f
-    const typeAt = at + recordBytes + topic.length
-    const start = typeAt + type.length
-    // Setting an array costs as much as copying some hundred bytes of it: a label has few, and is copied by hand.
-    for (let i = 0; i < topic.length; i++) buffer[at + recordBytes + i] = topic[i] ?? 0
-    for (let i = 0; i < type.length; i++) buffer[typeAt + i] = type[i] ?? 0
-    if (payload.length > 0) buffer.set(payload, start)
-    this.#length = start + payload.length
+    buffer[at + 4] = (length >>> 21) & 0x7f
+    buffer[at + 5] = (length >>> 14) & 0x7f
+    buffer[at + 6] = (length >>> 7) & 0x7f
+    buffer[at + 7] = length & 0x7f
+    const labelAt = at + recordBytes
+    // Setting an array costs as much as copying dozens of bytes by hand, and a label rarely has more.
+    for (let i = 0; i < bytes.length; i++) buffer[labelAt + i] = bytes[i] ?? 0
+    const start = labelAt + bytes.length
+    if (length > 0) buffer.set(payload, start)
+    this.#length = start + length
     this.#count++
   }
 
   /** Appends the records of a batch that are no sparse ones, as they are. */
   addRecords(batch: Batch): void {
     const { records, count } = batch
-    for (const run of batch.runs()) this.#label(run)
-    if (!batch.isUniform) this.#isUniform = false
+    for (const run of batch.runs()) this.#turnTo(run)
+    this.#isUniform &&= batch.isUniform
     this.#reserve(records.length)
     this.#buffer.set(records, this.#length)
     this.#length += records.length
@@ -145,11 +155,23 @@ export class BatchWriter {
     this.#isUniform = true
   }
 
-  /** Comes before the record that it is about has been counted. */
-  #label({ topic, type }: { readonly topic: string; readonly type: string }): void {
-    if (this.#count > 0 && (topic !== this.#topic.text || type !== this.#type.text)) this.#isUniform = false
-    this.#topic.encode(topic)
-    this.#type.encode(type)
+  /** Comes before the record that it is for has been counted. */
+  #turnTo({ topic, type }: Labelled): Label {
+    if (topic !== this.#label.topic || type !== this.#label.type) {
+      if (this.#count > 0) this.#isUniform = false
+      this.#label = this.#labelOf(topic, type)
+    }
+    return this.#label
+  }
+
+  /** Encoded once, and remembered with the last type that came with the topic. */
+  #labelOf(topic: string, type: string): Label {
+    const known = this.#labels.get(topic)
+    if (known?.type === type) return known
+    if (this.#labels.size >= maxLabels) this.#labels.clear()
+    const label = new Label(topic, type)
+    this.#labels.set(topic, label)
+    return label
   }
 
   #take(): Uint8Array {
@@ -165,6 +187,33 @@ export class BatchWriter {
     grown.set(this.#buffer.subarray(0, this.#length))
     this.#buffer = grown
     this.#view = new DataView(grown.buffer)
+  }
+}
+
+type Labelled = Pick<Publication, 'topic' | 'type'>
+
+/** A topic and a type as they stand in a record. */
+class Label {
+  readonly topic: string
+  readonly type: string
+  /** The topic, then the type. */
+  readonly bytes: Uint8Array
+  readonly topicLength: number
+  readonly typeLength: number
+  readonly flags: number
+
+  constructor(topic: string, type: string) {
+    const topicBytes = encoder.encode(topic)
+    const typeBytes = encoder.encode(type)
+    this.topic = topic
+    this.type = type
+    this.bytes = new Uint8Array(topicBytes.length + typeBytes.length)
+    this.bytes.set(topicBytes)
+    this.bytes.set(typeBytes, topicBytes.length)
+    this.topicLength = topicBytes.length & 0x7f
+    this.typeLength = typeBytes.length & 0x7f
+    this.flags =
+      (topicBytes.length < longBytes ? 0 : longTopicFlag) | (typeBytes.length < longBytes ? 0 : longTypeFlag)
   }
 }
 
@@ -186,6 +235,7 @@ function denseBatch(
 function writeHeader(bytes: Uint8Array, count: number, { epoch, first, timeMs }: Beginning, flags = 0): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, headerBytes)
   bytes.set(magic, 0)
+  view.setUint8(3, batchVersion)
   view.setUint8(4, flags)
   view.setUint8(5, 0)
   view.setUint16(6, count)
@@ -196,20 +246,6 @@ function writeHeader(bytes: Uint8Array, count: number, { epoch, first, timeMs }:
   writeUint48(view, 18, first)
   writeUint48(view, 24, timeMs)
   view.setUint16(30, 0)
-}
-
-/** The bytes of the last text, because one topic often follows itself. */
-class LastText {
-  text = ''
-  #bytes = new Uint8Array()
-
-  encode(text: string): Uint8Array {
-    if (text !== this.text) {
-      this.#bytes = encoder.encode(text)
-      this.text = text
-    }
-    return this.#bytes
-  }
 }
 
 /** Encodes publications that have no place in the log yet, as publishers send them. */

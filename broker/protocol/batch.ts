@@ -1,5 +1,6 @@
 import { epochBytes } from './id.ts'
 import {
+  batchVersion,
   binaryFlag,
   headerBytes,
   longBytes,
@@ -86,14 +87,17 @@ export class Batch implements BatchHead {
     return this.read(({ count }) => count)
   }
 
-  /** The messages of the topics that are selected. */
-  select(selects: (topic: string) => boolean): Message[] {
-    return this.read(({ topic, count }) => (selects(topic) ? count : 0))
+  /** The messages of the topics that are selected. @param runs as of {@link read}. */
+  select(selects: (topic: string) => boolean, runs = this.runs()): Message[] {
+    return this.read(({ topic, count }) => (selects(topic) ? count : 0), runs)
   }
 
-  /** Makes the messages that are chosen. Each run is asked about once, the newest first. */
-  read(choose: Choice): Message[] {
-    const runs = this.runs()
+  /**
+   * Makes the messages that are chosen. Each run is asked about once, the newest first.
+   *
+   * @param runs those of this batch, for whoever has them already.
+   */
+  read(choose: Choice, runs: readonly Run[] = this.runs()): Message[] {
     const skips = new Array<number>(runs.length)
     let hasAny = false
     for (let i = runs.length - 1; i >= 0; i--) {
@@ -118,18 +122,20 @@ export class Batch implements BatchHead {
     }
     let run: Run | undefined
     let before = 0
+    let labelBytes = 0
     for (let index = 0; index < this.count; index++) {
       const last = isSparse ? readUint48(view, at) : first + index
       if (isSparse) at += placeBytes
-      if (run && haveOneLabel(bytes, before, at)) {
+      if (run && haveOneLabel(bytes, before, at, labelBytes)) {
         run.count++
         run.last = last
       } else {
+        labelBytes = payloadAt(bytes, at) - at - recordBytes
         run = { ...labelOf(bytes, at), count: 1, last }
         runs.push(run)
       }
       before = at
-      at = payloadAt(bytes, at) + payloadLength(bytes, at)
+      at += recordBytes + labelBytes + payloadLength(bytes, at)
     }
     return runs
   }
@@ -142,11 +148,13 @@ export class Batch implements BatchHead {
     let index = 0
     for (const [i, { topic, type, count }] of runs.entries()) {
       let skip = skips[i] ?? 0
+      let labelBytes = -1
       for (let left = count; left > 0; left--, index++) {
         const offset = isSparse ? readUint48(view, at) : first + index
         const timeMs = isSparse ? readUint48(view, at + 6) : this.timeMs
         if (isSparse) at += placeBytes
-        const start = payloadAt(bytes, at)
+        if (labelBytes < 0) labelBytes = payloadAt(bytes, at) - at - recordBytes
+        const start = at + recordBytes + labelBytes
         const end = start + payloadLength(bytes, at)
         if (skip > 0) skip--
         else {
@@ -158,6 +166,11 @@ export class Batch implements BatchHead {
     }
     return messages
   }
+}
+
+/** The version that bytes claim as which they are a batch; undefined when they claim to be none. */
+export function batchVersionOf(bytes: Uint8Array): number | undefined {
+  return magic.some((byte, i) => bytes[i] !== byte) ? undefined : bytes[magic.length]
 }
 
 /** Whether bytes claim to be a batch: they begin with the magic, and the lengths in them add up. */
@@ -172,7 +185,7 @@ export function isBatch(bytes: Uint8Array): boolean {
  * @returns undefined when the bytes are not exactly one batch.
  */
 export function decodeBatch(bytes: Uint8Array): Batch | undefined {
-  if (bytes.length < headerBytes || magic.some((byte, i) => bytes[i] !== byte)) return undefined
+  if (bytes.length < headerBytes || batchVersionOf(bytes) !== batchVersion) return undefined
   const view = viewOf(bytes)
   if (view.getUint32(8) !== bytes.length - headerBytes) return undefined
   const isSparse = (view.getUint8(4) & sparseFlag) !== 0
@@ -181,6 +194,7 @@ export function decodeBatch(bytes: Uint8Array): Batch | undefined {
   let firstPlace = 0
   let lastPlace = 0
   let before = 0
+  let labelBytes = 0
   let at = headerBytes
   for (let left = count; left > 0; left--) {
     if (at + (isSparse ? placeBytes : 0) + recordBytes > bytes.length) return undefined
@@ -191,13 +205,11 @@ export function decodeBatch(bytes: Uint8Array): Batch | undefined {
     }
     if ((view.getUint32(at) & notALabel) !== 0 || (view.getUint32(at + 4) & notALength) !== 0)
       return undefined
-    const start = payloadAt(bytes, at)
-    const end = start + payloadLength(bytes, at)
-    if (end > bytes.length) return undefined
-    if (before === 0 || !haveOneLabel(bytes, before, at)) {
-      if (!isLabel(bytes, at)) return undefined
-      isUniform &&= before === 0
-    }
+    const isNew = before === 0 || !haveOneLabel(bytes, before, at, labelBytes)
+    if (isNew) labelBytes = payloadAt(bytes, at) - at - recordBytes
+    const end = at + recordBytes + labelBytes + payloadLength(bytes, at)
+    if (end > bytes.length || (isNew && !isLabel(bytes, at))) return undefined
+    isUniform &&= !isNew || before === 0
     before = at
     at = end
   }
@@ -229,10 +241,11 @@ function payloadLength(bytes: Uint8Array, at: number): number {
 }
 
 /** Whether two records have the same topic and type: `ab` and `c` are not `a` and `bc`. */
-function haveOneLabel(bytes: Uint8Array, a: number, b: number): boolean {
-  const length = payloadAt(bytes, a) - a
-  if (length !== payloadAt(bytes, b) - b || topicLength(bytes, a) !== topicLength(bytes, b)) return false
-  for (let i = recordBytes; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return false
+function haveOneLabel(bytes: Uint8Array, a: number, b: number, labelBytes: number): boolean {
+  if (bytes[a + 1] !== bytes[b + 1] || bytes[a + 2] !== bytes[b + 2]) return false
+  if ((((bytes[a] ?? 0) ^ (bytes[b] ?? 0)) & (longTopicFlag | longTypeFlag)) !== 0) return false
+  const end = recordBytes + labelBytes
+  for (let i = recordBytes; i < end; i++) if (bytes[a + i] !== bytes[b + i]) return false
   return true
 }
 

@@ -1,6 +1,7 @@
 /*
  * The wire of a batch. Header, 32 bytes, numbers big-endian:
  *    0  magic
+ *    3  u8   version
  *    4  u8   flags: bit 0 sparse
  *    5  u8   0
  *    6  u16  records
@@ -20,8 +21,11 @@
  * that a single check proves all of them.
  */
 
-// 0xFF never occurs in UTF-8, so that no text can be taken for a batch. The last byte is the version.
-export const magic: readonly number[] = [0xff, 0x50, 0x42, 0x01]
+/** What a batch begins with. 0xFF never occurs in UTF-8, so that no text can be taken for one. */
+export const magic: readonly number[] = [0xff, 0x50, 0x42]
+
+/** The byte after it. */
+export const batchVersion = 2
 
 export const headerBytes = 32
 export const recordBytes = 8
@@ -38,9 +42,6 @@ export const longBytes = 128
 
 /** The bit that no byte of a record's head has. */
 export const topBit = 0x80
-
-/** The largest payload that a record can tell the length of. */
-export const maxRecordPayloadBytes = 2 ** 28 - 1
 
 export function readUint48(view: DataView, at: number): number {
   return view.getUint16(at) * 2 ** 32 + view.getUint32(at + 2)

@@ -1,7 +1,7 @@
 import type { ErrorBody } from './codes.ts'
 
 /** The version of the requests and batches. A broker refuses a hello with another one. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 /*
  * A request is one frame of JSON, for a publish followed by one frame with a batch. Its reply repeats `seq`.

@@ -9,7 +9,7 @@ import type { Rounds } from './trial.ts'
 export interface Scale {
   /** A smoke run: small counts, and figures that mean nothing. */
   readonly isQuick: boolean
-  /** Every row, those that a default run leaves out too. */
+  /** Every row and run, those that a default run leaves out too. */
   readonly isFull: boolean
 }
 

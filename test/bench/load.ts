@@ -81,8 +81,7 @@ export class Load {
     const { classes = 1, path = system.subscribePath, extra, extras, lastEventId, missed, isStalled } = plan
     // A stalled one reads no further than its head.
     const begin = isStalled ? 'head' : system.begin
-    const words: Words = { n: count, address: system.address, path, classes, begin }
-    if (system.begin === 'connect') words['kind'] = 'socketio'
+    const words: Words = { n: count, address: system.address, path, classes, kind: system.protocol, begin }
     if (extra !== undefined && extras) Object.assign(words, { extra, extras })
     if (lastEventId !== undefined) words['header'] = `Last-Event-ID:~${lastEventId}`
     if (missed !== undefined) words['missed'] = missed

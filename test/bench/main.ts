@@ -33,12 +33,13 @@ const groups: readonly Group[] = [
 const help = `Usage: npm run bench -- [GROUP…] [--quick] [--full] [--bundle] [--rounds N] [--load node] [--json FILE]
 
 Measures Postern beside controls on this machine: one table for each group, medians of five runs in shuffled order.
-Without a group all are measured, without the rows that take long; a named group is measured in full.
+Without a group all are measured, in about ten minutes, without the rows and runs that take long; a named group is
+measured in full.
 
 Groups: ${groups.map(({ name }) => name).join(', ')}
 
   --quick      a smoke run: small counts, one round; its figures mean nothing
-  --full       every row of every group
+  --full       every row and run of every group
   --bundle     measures dist/, which npm run build has made, instead of the sources
   --rounds N   runs of each row (5)
   --load node  generates the load in Node even where there is a C compiler

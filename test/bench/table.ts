@@ -31,7 +31,7 @@ export interface Table {
   readonly title: string
   readonly columns: readonly Column[]
   readonly rows: readonly Row[]
-  /** Rows that could not be had, and why. */
+  /** Rows that could not be had, runs that would take long, and why. */
   readonly leftOut: readonly string[]
 }
 

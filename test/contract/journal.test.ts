@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FileJournal, type FileJournalOptions } from '../../broker/journal/file.ts'
 import type { Journal, KeyEntry, Recovery } from '../../broker/journal/journal.ts'
@@ -214,6 +215,28 @@ describe('a journal in files', () => {
     expect(journal.recovery.batches).toHaveLength(3)
     journal.append(...keyed(journal.recovery.epoch, 4))
     expect(journal.recovery).toMatchObject({ batches: [], keys: [] })
+  })
+})
+
+describe('a journal of another version', () => {
+  it('is refused with a sentence that names the file, and stays as it is', () => {
+    append(3)
+    const path = join(folder, names()[0] ?? '')
+    const whole = fs.readFileSync(path)
+    const length = whole.readUInt32BE(0)
+    const head = Buffer.from(
+      whole
+        .subarray(8, 8 + length)
+        .toString()
+        .replace('"format":2', '"format":1'),
+    )
+    whole.set(head, 8)
+    whole.writeUInt32BE(crc32(head), 4)
+    fs.writeFileSync(path, whole)
+    expect(() => openFile()).toThrow(
+      /journal cannot be read: .*\.journal: it has format 1, and this version reads 2/,
+    )
+    expect(fs.readFileSync(path)).toEqual(whole)
   })
 })
 

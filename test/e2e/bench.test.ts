@@ -80,6 +80,10 @@ describe('the benchmark', () => {
       expect([row.name, median(row, 'connections')]).toEqual([row.name, connections])
       expect([row.name, median(row, 'deliveries')]).toEqual([row.name, 20 * connections])
     }
+    for (const group of ['fan-out', 'memory', 'growth'])
+      expect(rowsOf(group).map(({ name }) => name)).toContainEqual(
+        expect.stringContaining('Postern, WebSocket'),
+      )
     for (const row of rowsOf('requests')) expect([row.name, median(row, 'messages')]).toEqual([row.name, 20])
     for (const row of rowsOf('durable')) {
       const publishers = Number.parseInt(row.name, 10)

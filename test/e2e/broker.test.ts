@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { Relay, Sender } from '../../broker/client/index.ts'
@@ -128,6 +128,25 @@ it('gives no more than the last messages that are asked for, however large', asy
   const { messages } = await relay.history({ topics: ['a', 'b'], exact: false }, 1000)
   // 100 of each topic are kept.
   expect(messages).toHaveLength(200)
+})
+
+it('keeps a journal of no more than twice its tail', async () => {
+  const path = join(await temporaryFolder(), 'broker.config.jsonc')
+  const tailBytes = 256 * 1024
+  writeFileSync(path, JSON.stringify({ tailBytes }))
+  const broker = await startBrokerProcess({ POSTERN_CONFIG: path })
+  const relay = new Relay({ broker: broker.requests })
+  onTestFinished(() => relay.close())
+  const folder = join(broker.data, 'journal')
+  const sizes: number[] = []
+  for (let round = 0; round < 40; round++) {
+    const publication = { topic: 'a', type: '', binary: true, payload: Buffer.alloc(4096) }
+    await Promise.all(Array.from({ length: 16 }, () => relay.publish(publication)))
+    sizes.push(readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0))
+  }
+  expect(Math.max(...sizes)).toBeGreaterThan(tailBytes)
+  // The tail reaches into three files, and what is sealed meanwhile waits in one more.
+  expect(Math.max(...sizes)).toBeLessThan(2.5 * tailBytes)
 })
 
 it('lets a sender close while the broker is away', async () => {

@@ -83,7 +83,7 @@ export class TestBroker {
     this.keys = new KeyTable(limits)
     this.history = new Retained(bounds)
     const recovery = { ...journal.recover(epoch), pastEpochs }
-    for (const batch of recovery.batches) for (const message of batch.messages) this.history.add(message)
+    for (const batch of recovery.batches) this.history.addBatch(batch)
     this.broker = new Broker(
       limits,
       {

@@ -79,6 +79,27 @@ describe('a message on the ingest socket', () => {
     expect(ingested).toMatchObject({ kind: 'publications', publications: [{}, {}, {}] })
   })
 
+  it.each([
+    ['256 messages', 256, 1, 'batch'],
+    ['257 messages', 257, 1, 'publications'],
+    ['64 KiB and a little', 2, 33_000, 'publications'],
+    ['one message of more', 1, 66_000, 'batch'],
+  ])('of a topic and a batch of %s is taken as it should be', (_, count, bytes, kind) => {
+    const items = Array.from({ length: count }, () => publication({ topic: 'a', payload: 'x'.repeat(bytes) }))
+    expect(ingest([utf8('a'), encodePublications(items)], { maxPayloadBytes: 100_000 })).toMatchObject({
+      kind,
+    })
+  })
+
+  it('of a topic and a batch of another version is refused whole', () => {
+    const batch = encodePublications([publication({ topic: 'a' })])
+    batch[3] = 1
+    expect(ingest([utf8('a'), batch])).toMatchObject({
+      kind: 'malformed',
+      error: { code: 'UNSUPPORTED_VERSION', message: 'The broker reads batches of version 2, not of 1.' },
+    })
+  })
+
   it('of a topic and a batch of sparse records is looked at one by one', () => {
     const writer = new BatchWriter()
     writer.add(publication({ topic: 'a' }), { offset: 7, timeMs: 8 })

@@ -43,6 +43,9 @@ const anySection = fc
     }
   })
 
+/** Where a segment says which version it has. */
+const versionAt = 3
+
 describe('a segment', () => {
   it('gives back the section that was put in, of any epochs', () => {
     fc.assert(
@@ -82,11 +85,24 @@ describe('a segment', () => {
     expect(decodeSegment(Buffer.concat([bytes, Buffer.alloc(1)]))).toBeUndefined()
   })
 
+  it('of another version is refused with a sentence, not taken for a broken one', () => {
+    const bytes = encodeSegment({
+      from: 1,
+      through: 1,
+      forgottenThrough: 0,
+      dropped: new Map(),
+      messages: [],
+    })
+    bytes[versionAt] = 1
+    expect(() => decodeSegment(bytes)).toThrow(/history\.store.*has version 1.*reads 2/)
+  })
+
   it('is recognised as broken when any byte of it is another one', () => {
     fc.assert(
       fc.property(anySection, fc.nat(), fc.integer({ min: 1, max: 255 }), (section, at, change) => {
         const bytes = encodeSegment(section)
-        const index = at % bytes.length
+        // All but the version: a whole segment of another one is no broken one.
+        const index = at % bytes.length === versionAt ? versionAt + 1 : at % bytes.length
         bytes[index] = (bytes[index] ?? 0) ^ change
 
         expect(decodeSegment(bytes)).toBeUndefined()

@@ -14,7 +14,7 @@ interface Pattern {
   readonly plan: PublishPlan
 }
 
-/** Fan-out by Server-Sent Events, beside the floor, Nchan, and two libraries of npm. */
+/** Fan-out by Server-Sent Events and WebSocket, beside the floor, Nchan, and two libraries of npm. */
 export const fanOut: Group = {
   name: 'fan-out',
   async measure(bench, stage) {
@@ -26,10 +26,14 @@ export const fanOut: Group = {
     const libraries = patterns.filter(({ name }) => name === '50/s' || name === 'W = 16')
     const programs = await startPrograms(bench, stage, leftOut)
     const packages = await startPackages(stage, leftOut)
+    const startSocket = () =>
+      bench.postern.start(stage, { protocol: 'websocket', name: 'Postern, WebSocket' })
     const ways = [
       ...(await waysOf(bench, stage, few, programs, patterns)),
+      ...(await waysOf(bench, stage, few, [await startSocket()], patterns)),
       ...(await waysOf(bench, stage, few, packages, isFull ? patterns : libraries)),
       ...(await waysOf(bench, stage, many, await startPrograms(bench, stage, []), isFull ? patterns : brief)),
+      ...(await waysOf(bench, stage, many, [await startSocket()], brief)),
       ...(isFull ? await waysOf(bench, stage, many, await startPackages(stage, []), patterns) : []),
     ]
     const rows = toRows(deliveryColumns, await runTrials(inOrder(ways, patterns), bench.rounds))
@@ -65,7 +69,7 @@ async function waysOf(
       const control = bench.compiler.name === undefined ? undefined : floorName
       ways.push({
         name: nameOf(system.name),
-        isOwn: system.name === 'Postern',
+        isOwn: system.name.startsWith('Postern'),
         ...(control !== undefined && system.name !== control && { control: nameOf(control) }),
         run: () => deliver(load, system, plan),
       })

@@ -5,7 +5,7 @@ import type { Stage } from '../program.ts'
 import { startFloor } from '../systems/controls.ts'
 import type { FanOut } from '../systems/fan-out.ts'
 import { hasNchan, nchanInstaller, startNchan } from '../systems/nchan.ts'
-import type { PosternFunctions } from '../systems/postern.ts'
+import type { FunctionsOptions, PosternFunctions } from '../systems/postern.ts'
 import { toRows } from '../table.ts'
 import { runTrials, type Way } from '../trial.ts'
 
@@ -71,54 +71,59 @@ async function connectionWays(bench: Bench, stage: Stage, floor: string | undefi
   const counts = isQuick ? [1, 10] : isFull ? [1, 10, 100, 1000, 10_000] : [1, 100, 10_000]
   const ways: Way[] = []
   for (const count of counts) {
-    for (const { system, load, name } of await startPair(bench, stage, floor, count)) {
-      const nameOf = (who: string) => `${count.toLocaleString('en')} connections, one at a time: ${who}`
-      ways.push({
-        name: nameOf(name),
-        isOwn: name === 'Postern',
-        ...(name === 'Postern' && floor !== undefined && { control: nameOf('floor') }),
-        run: () => deliver(load, system, { bytes: 100, takesTurns: true, ...until(bench.scale, 0.5) }),
-      })
-    }
+    const all = await startBesideFloor(bench, stage, floor, count, [{}])
+    ways.push(...turnWays(bench, all, `${count.toLocaleString('en')} connections`, 100))
   }
   return ways
 }
 
+/** The sizes of a default run each have a length of their own form in WebSocket's frames. */
 async function sizeWays(bench: Bench, stage: Stage, floor: string | undefined): Promise<Way[]> {
   const sizes = [16, ...(bench.scale.isFull ? [100, 1024, 16 * 1024] : [1024]), 64 * 1024]
-  const pair = await startPair(bench, stage, floor, connectionsOf(bench))
-  return sizes.flatMap(bytes =>
-    pair.map(({ system, load, name }): Way => {
-      const nameOf = (who: string) => `${bytes.toLocaleString('en')} bytes, one at a time: ${who}`
-      return {
-        name: nameOf(name),
-        isOwn: name === 'Postern',
-        ...(name === 'Postern' && floor !== undefined && { control: nameOf('floor') }),
-        run: () => deliver(load, system, { bytes, takesTurns: true, ...until(bench.scale, 0.5) }),
-      }
-    }),
-  )
+  const own = [{}, { protocol: 'websocket', name: 'Postern, WebSocket' }] as const
+  const all = await startBesideFloor(bench, stage, floor, connectionsOf(bench), own)
+  return sizes.flatMap(bytes => turnWays(bench, all, `${bytes.toLocaleString('en')} bytes`, bytes))
 }
 
 interface Loaded {
-  readonly name: 'Postern' | 'floor'
   readonly system: FanOut
   readonly load: Load
 }
 
-async function startPair(
+async function startBesideFloor(
   bench: Bench,
   stage: Stage,
   floor: string | undefined,
   connections: number,
+  own: readonly FunctionsOptions[],
 ): Promise<Loaded[]> {
-  const pair: Loaded[] = [
-    { name: 'Postern', system: await bench.postern.start(stage), load: await bench.startLoad(stage) },
-  ]
-  if (floor !== undefined)
-    pair.push({ name: 'floor', system: await startFloor(stage, floor), load: await bench.startLoad(stage) })
-  for (const { system, load } of pair) await load.open(system, connections)
-  return pair
+  const systems: FanOut[] = []
+  for (const options of own) systems.push(await bench.postern.start(stage, options))
+  if (floor !== undefined) systems.push({ ...(await startFloor(stage, floor)), name: floorName })
+  const all: Loaded[] = []
+  for (const system of systems) {
+    const load = await bench.startLoad(stage)
+    await load.open(system, connections)
+    all.push({ system, load })
+  }
+  return all
+}
+
+const floorName = 'floor'
+
+/** A message of this size at a time, to each of them. */
+function turnWays(bench: Bench, all: readonly Loaded[], what: string, bytes: number): Way[] {
+  const hasFloor = all.some(({ system }) => system.name === floorName)
+  return all.map(({ system, load }): Way => {
+    const nameOf = (who: string) => `${what}, one at a time: ${who}`
+    const isOwn = system.name !== floorName
+    return {
+      name: nameOf(system.name),
+      isOwn,
+      ...(isOwn && hasFloor && { control: nameOf(floorName) }),
+      run: () => deliver(load, system, { bytes, takesTurns: true, ...until(bench.scale, 0.5) }),
+    }
+  })
 }
 
 /** Messages that each connection has missed when all of them come again at once. */

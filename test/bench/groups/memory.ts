@@ -1,7 +1,7 @@
 import type { Bench, Group } from '../bench.ts'
 import { residentBytes } from '../meter.ts'
 import { Stage } from '../program.ts'
-import { startControl } from '../systems/controls.ts'
+import { startControl, startCrossws } from '../systems/controls.ts'
 import type { FanOut } from '../systems/fan-out.ts'
 import { hasNchan, nchanInstaller, startNchan } from '../systems/nchan.ts'
 import { type Column, toRows } from '../table.ts'
@@ -14,44 +14,64 @@ const columns: readonly Column[] = [
   { key: 'brokerMegabytes', title: 'MB of the broker', digits: 1 },
 ]
 
+/** Flags of Node that each is measured with. */
+interface Flags {
+  readonly named: string
+  readonly flags: readonly string[]
+}
+
+const defaultFlags: Flags = { named: 'default flags', flags: [] }
+
 /** A young generation this small is collected sooner and keeps less garbage beside each connection. */
-const smallSemiSpace = ['--max-semi-space-size=1']
+const smallSemiSpace: Flags = { named: '--max-semi-space-size=1', flags: ['--max-semi-space-size=1'] }
+
+const flagSets = [defaultFlags, smallSemiSpace]
+
+/** Each run starts everything anew, which takes long: a default run of the benchmark has no more of them. */
+const briefRuns = 3
 
 /** How often memory is looked at until it has come to rest, and how long that may take. */
 const lookMs = 300
 const restWithinMs = 6000
 
-/** Resident memory of each idle event stream. A process of its own for each run: memory that was taken once is kept. */
+/** Resident memory of each idle connection. A process of its own for each run: memory that was taken once is kept. */
 export const memory: Group = {
   name: 'memory',
   async measure(bench) {
     const leftOut: string[] = []
-    const bare = (flags: readonly string[]) => (stage: Stage) =>
-      startControl(stage, 'bare-socket', 'net.Socket', { flags })
-    const control = 'bare net.Socket in Node, default flags'
-    const small = 'bare net.Socket in Node, --max-semi-space-size=1'
-    const way = (name: string, start: Start, compared?: string): Way => ({
+    const way = (name: string, start: Start, control?: string): Way => ({
       name,
       isOwn: name.startsWith('Postern'),
-      ...(compared !== undefined && { control: compared }),
+      ...(control !== undefined && { control }),
       run: () => grow(bench, start),
     })
-    const ways = [
-      way('Postern, default flags', stage => bench.postern.start(stage), control),
+    const socket = (named: string) => `bare net.Socket in Node, ${named}`
+    const peer = (named: string) => `peer of crossws in Node, ${named}`
+    const ways = flagSets.flatMap(({ named, flags }) => [
+      way(`Postern, ${named}`, stage => bench.postern.start(stage, { flags }), socket(named)),
+      way(socket(named), stage => startControl(stage, 'bare-socket', 'net.Socket', { flags })),
       way(
-        'Postern, --max-semi-space-size=1',
-        stage => bench.postern.start(stage, { flags: smallSemiSpace }),
-        small,
+        `Postern, WebSocket, ${named}`,
+        stage => bench.postern.start(stage, { flags, protocol: 'websocket' }),
+        peer(named),
       ),
-      way(control, bare([])),
-      way(small, bare(smallSemiSpace)),
-    ]
-    if (hasNchan()) ways.push(way('Nchan', startNchan, control))
+      way(peer(named), stage => startCrossws(stage, { flags })),
+    ])
+    if (hasNchan()) ways.push(way('Nchan', startNchan, socket(defaultFlags.named)))
     else leftOut.push(`Nchan: not installed (on Debian, as root: ${nchanInstaller})`)
+    const { count } = bench.rounds
+    const runs = bench.scale.isFull ? count : Math.min(count, briefRuns)
+    if (runs < count) leftOut.push(`${count - runs} of ${count} runs: each starts everything anew`)
     // Fresh processes have nothing to warm up.
-    const rows = toRows(columns, await runTrials(ways, { ...bench.rounds, warmUps: 0 }))
+    const rows = toRows(columns, await runTrials(ways, { ...bench.rounds, count: runs, warmUps: 0 }))
     const [, many] = sizes(bench)
-    return { group: this.name, title: `${many.toLocaleString('en')} idle streams`, columns, rows, leftOut }
+    return {
+      group: this.name,
+      title: `${many.toLocaleString('en')} idle connections`,
+      columns,
+      rows,
+      leftOut,
+    }
   },
 }
 

@@ -1,5 +1,6 @@
 #include "body.h"
 #include <string.h>
+#include "frame.h"
 
 static int hex(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -76,8 +77,31 @@ size_t body_read_events(event_state *state, const char *data, size_t bytes, cons
   return done;
 }
 
+/* What a text of a WebSocket means. */
+typedef void read_text(const char *text, size_t bytes, const body_listener *to, void *owner);
+
+static size_t read_frames(read_text *take, const char *data, size_t bytes, const body_listener *to, void *owner) {
+  size_t done = 0;
+  frame f;
+  for (size_t taken; (taken = frame_read(&f, data + done, bytes - done)) > 0; done += taken) {
+    if (!f.is_sound || f.opcode == frame_binary) to->strange(owner);
+    else if (f.opcode == frame_text) take(f.payload, f.bytes, to, owner);
+    else if (f.opcode == frame_ping) to->answer(owner, frame_pong, f.payload, f.bytes);
+    else if (f.opcode == frame_close) to->answer(owner, frame_close, f.payload, f.bytes);
+  }
+  return done;
+}
+
+static void take_message(const char *text, size_t bytes, const body_listener *to, void *owner) {
+  to->message(owner, text, (uint32_t)bytes);
+}
+
+size_t body_read_texts(const char *data, size_t bytes, const body_listener *to, void *owner) {
+  return read_frames(take_message, data, bytes, to, owner);
+}
+
 /* One text of engine.io, in socket.io's own words: 0 open, 2 ping, 40 connected, 42 event. */
-static void read_packet(const char *text, size_t bytes, const body_listener *to, void *owner) {
+static void take_packet(const char *text, size_t bytes, const body_listener *to, void *owner) {
   static const char event[] = "42[\"m\",\"";
   if (begins(text, bytes, event)) {
     /* What follows the payload is `"]`. */
@@ -87,31 +111,12 @@ static void read_packet(const char *text, size_t bytes, const body_listener *to,
   } else if (begins(text, bytes, "40")) {
     to->begun(owner);
   } else if (begins(text, bytes, "0")) {
-    to->answer(owner, "40", 2);
+    to->answer(owner, frame_text, "40", 2);
   } else if (begins(text, bytes, "2")) {
-    to->answer(owner, "3", 1);
+    to->answer(owner, frame_text, "3", 1);
   }
 }
 
-size_t body_read_frames(const char *data, size_t bytes, const body_listener *to, void *owner) {
-  size_t done = 0;
-  for (;;) {
-    const unsigned char *frame = (const unsigned char *)data + done;
-    size_t here = bytes - done, head = 2;
-    if (here < head) return done;
-    size_t length = frame[1] & 127;
-    if (length == 126) {
-      head = 4;
-      if (here < head) return done;
-      length = (size_t)frame[2] << 8 | frame[3];
-    } else if (length == 127) {
-      head = 10;
-      if (here < head) return done;
-      length = 0;
-      for (int i = 2; i < 10; i++) length = length << 8 | frame[i];
-    }
-    if (here - head < length) return done;
-    if ((frame[0] & 15) == 1) read_packet((const char *)frame + head, length, to, owner);
-    done += head + length;
-  }
+size_t body_read_packets(const char *data, size_t bytes, const body_listener *to, void *owner) {
+  return read_frames(take_packet, data, bytes, to, owner);
 }

@@ -1,4 +1,4 @@
-/* Reads what a subscriber gets, whatever carries it: Server-Sent Events, in chunks or not, or socket.io's frames. */
+/* Reads what a subscriber gets, whatever carries it: Server-Sent Events, in chunks or not, a WebSocket, socket.io. */
 #ifndef BODY_H
 #define BODY_H
 
@@ -13,7 +13,8 @@ typedef struct {
   void (*gap)(void *owner);
   void (*strange)(void *owner);
   void (*begun)(void *owner);
-  void (*answer)(void *owner, const char *frame, size_t bytes);
+  /* Something has to be sent back, as a frame of this opcode. */
+  void (*answer)(void *owner, uint8_t opcode, const char *payload, size_t bytes);
 } body_listener;
 
 /* Where in a chunked body a read has ended. */
@@ -37,6 +38,9 @@ typedef struct {
 
 /* Each reads what is whole, and gives how many bytes that was. */
 size_t body_read_events(event_state *state, const char *data, size_t bytes, const body_listener *to, void *owner);
-size_t body_read_frames(const char *data, size_t bytes, const body_listener *to, void *owner);
+/* WebSocket: each text is a message. */
+size_t body_read_texts(const char *data, size_t bytes, const body_listener *to, void *owner);
+/* socket.io, on a WebSocket. */
+size_t body_read_packets(const char *data, size_t bytes, const body_listener *to, void *owner);
 
 #endif

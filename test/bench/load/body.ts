@@ -1,3 +1,5 @@
+import { type Opcode, opcodes, readFrame } from './frame.ts'
+
 /** Whom a reader tells what it has found. */
 export interface BodyListener {
   message(payload: Buffer): void
@@ -5,8 +7,8 @@ export interface BodyListener {
   gap(): void
   strange(): void
   begun(): void
-  /** A text that has to be sent back. */
-  answer(text: string): void
+  /** Something has to be sent back, as a frame of this opcode. */
+  answer(opcode: Opcode, payload: Uint8Array): void
 }
 
 /** Takes in what a connection brings, whole or in pieces. */
@@ -93,36 +95,41 @@ export class EventReader implements BodyReader {
   }
 }
 
-/** socket.io's texts in WebSocket frames: 0 open, 2 ping, 40 connected, 42 event. */
-export class FrameReader implements BodyReader {
-  readonly #to: BodyListener
+/** WebSocket: each text is a message. */
+export class TextReader implements BodyReader {
+  protected readonly to: BodyListener
   #rest: Buffer = Buffer.alloc(0)
 
   constructor(to: BodyListener) {
-    this.#to = to
+    this.to = to
   }
 
   read(bytes: Buffer): void {
-    let data = this.#rest.length > 0 ? Buffer.concat([this.#rest, bytes]) : bytes
-    for (;;) {
-      const short = (data[1] ?? 0) & 127
-      const head = short === 126 ? 4 : short === 127 ? 10 : 2
-      if (data.length < head) break
-      const length =
-        short === 126 ? data.readUInt16BE(2) : short === 127 ? Number(data.readBigUInt64BE(2)) : short
-      if (data.length < head + length) break
-      if (((data[0] ?? 0) & 15) === 1) this.#readText(data.subarray(head, head + length))
-      data = data.subarray(head + length)
+    const data = this.#rest.length > 0 ? Buffer.concat([this.#rest, bytes]) : bytes
+    let from = 0
+    for (let frame = readFrame(data, from); frame; frame = readFrame(data, from)) {
+      from = frame.end
+      if (!frame.isSound || frame.opcode === opcodes.binary) this.to.strange()
+      else if (frame.opcode === opcodes.text) this.readText(frame.payload)
+      else if (frame.opcode === opcodes.ping) this.to.answer(opcodes.pong, frame.payload)
+      else if (frame.opcode === opcodes.close) this.to.answer(opcodes.close, frame.payload)
     }
-    this.#rest = data
+    this.#rest = data.subarray(from)
   }
 
-  #readText(text: Buffer): void {
+  protected readText(text: Buffer): void {
+    this.to.message(text)
+  }
+}
+
+/** socket.io, on a WebSocket. Its texts: 0 open, 2 ping, 40 connected, 42 event. */
+export class PacketReader extends TextReader {
+  protected override readText(text: Buffer): void {
     const event = '42["m","'
     const start = text.toString('latin1', 0, event.length)
-    if (start === event) this.#to.message(text.subarray(event.length, -2))
-    else if (start.startsWith('40')) this.#to.begun()
-    else if (start.startsWith('0')) this.#to.answer('40')
-    else if (start.startsWith('2')) this.#to.answer('3')
+    if (start === event) this.to.message(text.subarray(event.length, -2))
+    else if (start.startsWith('40')) this.to.begun()
+    else if (start.startsWith('0')) this.to.answer(opcodes.text, Buffer.from('40'))
+    else if (start.startsWith('2')) this.to.answer(opcodes.text, Buffer.from('3'))
   }
 }

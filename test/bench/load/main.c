@@ -3,8 +3,8 @@
  * that its work counts for nobody else, and in C so that two processors have room for what is measured.
  *
  * It reads commands, one a line, and answers each with one line of JSON when it is done:
- *   open n= address= path= [classes=] [extra= extras=] [header=] [begin=head|id|connect] [kind=sse|socketio]
- *        [stalled=1] [missed=]
+ *   open n= address= path= [classes=] [extra= extras=] [header=] [begin=head|id|connect]
+ *        [kind=sse|websocket|socketio] [stalled=1] [missed=]
  *   settle                     waits until everything has come that the last `open` made expected
  *   publish address= path= bytes= under=  count=|seconds= [rate=] [turns=1] [topics=] [classes=] [patience=]
  *   close                      ends all connections and forgets all messages
@@ -64,6 +64,12 @@ static uint32_t whole(const command *c, const char *name, double otherwise) {
   return (uint32_t)command_number(c, name, otherwise);
 }
 
+static subscriber_protocol read_protocol(const command *c) {
+  const char *kind = command_text(c, "kind", "sse");
+  if (strcmp(kind, "websocket") == 0) return speak_websocket;
+  return strcmp(kind, "socketio") == 0 ? speak_socketio : speak_sse;
+}
+
 /* Plans point into the line, which stays as it is until the next command. */
 static void do_open(const command *c) {
   subscriber_plan plan = {
@@ -72,7 +78,7 @@ static void do_open(const command *c) {
       .path = command_text(c, "path", "/"),
       .extra = command_text(c, "extra", ""),
       .extras = whole(c, "extras", 0),
-      .is_socketio = strcmp(command_text(c, "kind", "sse"), "socketio") == 0,
+      .protocol = read_protocol(c),
       .is_stalled = whole(c, "stalled", 0) > 0,
       .missed = whole(c, "missed", 0),
   };
@@ -81,7 +87,7 @@ static void do_open(const command *c) {
   for (char *at = header; at && *at; at++)
     if (*at == '~') *at = ' ';
   plan.header = header;
-  const char *begin = command_text(c, "begin", plan.is_socketio ? "connect" : "head");
+  const char *begin = command_text(c, "begin", plan.protocol == speak_socketio ? "connect" : "head");
   plan.begin = strcmp(begin, "id") == 0 ? begin_at_id : strcmp(begin, "connect") == 0 ? begin_at_connect : begin_at_head;
   if (subscribers_open_count() == 0 && plan.missed == 0) ledger_reset(plan.classes);
   ledger_count();

@@ -11,6 +11,7 @@
 #include "body.h"
 #include "clock.h"
 #include "command.h"
+#include "frame.h"
 #include "ledger.h"
 #include "watch.h"
 
@@ -70,15 +71,19 @@ static void on_strange(void *owner) {
   ledger.strange++;
 }
 
-/* A short text frame, masked with zeros as a client must. */
-static void on_answer(void *owner, const char *text, size_t bytes) {
+/* What goes wrong comes with the reading: a server that has closed need not take our answer. */
+static void on_answer(void *owner, uint8_t opcode, const char *payload, size_t bytes) {
   subscriber *s = owner;
-  char frame[16] = {(char)0x81, (char)(0x80 | bytes)};
-  memcpy(frame + 6, text, bytes);
-  if (send(s->fd, frame, bytes + 6, MSG_NOSIGNAL) < 0) fail("answering a ping", strerror(errno));
+  char answer[frame_max_answer];
+  send(s->fd, answer, frame_write(answer, opcode, payload, bytes), MSG_NOSIGNAL);
 }
 
 static const body_listener listener = {on_message, on_id, on_gap, on_strange, on_begun, on_answer};
+
+/* A handshake (RFC 6455, section 4.1), with one key for all: so every server must accept it with the same word. */
+static const char upgrade[] = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                              "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+static const char accepted[] = "ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n";
 
 static void ask(subscriber *s) {
   static char path[256 * 1024], request[256 * 1024 + 512];
@@ -86,10 +91,8 @@ static void ask(subscriber *s) {
   size_t length = command_expand(path, sizeof path, plan.path, names);
   for (names.extra = 0; names.extra < plan.extras; names.extra++)
     length += command_expand(path + length, sizeof path - length, plan.extra, names);
-  const char *upgrade = plan.is_socketio ? "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                                           "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-                                         : "Accept: text/event-stream\r\n";
-  int bytes = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s%s%s\r\n", path, upgrade,
+  const char *wish = plan.protocol == speak_sse ? "Accept: text/event-stream\r\n" : upgrade;
+  int bytes = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s%s%s\r\n", path, wish,
                        plan.header ? plan.header : "", plan.header ? "\r\n" : "");
   if (send(s->fd, request, (size_t)bytes, MSG_NOSIGNAL) != bytes) fail("asking for a stream", strerror(errno));
 }
@@ -99,8 +102,9 @@ static size_t read_head(subscriber *s, char *data, size_t bytes) {
   char *end = memmem(data, bytes, "\r\n\r\n", 4);
   if (!end) return 0;
   end[2] = 0;
-  int status = 0;
-  if (sscanf(data, "HTTP/1.1 %d", &status) != 1 || status != (plan.is_socketio ? 101 : 200)) fail("a stream was refused", data);
+  int status = 0, is_sse = plan.protocol == speak_sse;
+  if (sscanf(data, "HTTP/1.1 %d", &status) != 1 || status != (is_sse ? 200 : 101)) fail("a stream was refused", data);
+  if (!is_sse && !strstr(data, accepted)) fail("a handshake was not accepted", data);
   s->has_head = 1;
   s->is_chunked = strcasestr(data, "\r\ntransfer-encoding: chunked") != NULL;
   if (plan.begin == begin_at_head) on_begun(s);
@@ -117,13 +121,21 @@ static void end(subscriber *s) {
 }
 
 static void keep(subscriber *s, const char *data, size_t bytes) {
-  if (bytes >= carry_room) fail("an event is too long", "");
+  if (bytes >= carry_room) fail("a message is too long", "");
   if (bytes > s->carry_bytes || bytes == 0) {
     free(s->carry);
     s->carry = bytes > 0 ? malloc(bytes) : NULL;
   }
   if (bytes > 0) memcpy(s->carry, data, bytes);
   s->carry_bytes = (uint32_t)bytes;
+}
+
+static size_t read_body(subscriber *s, const char *data, size_t bytes) {
+  switch (plan.protocol) {
+    case speak_websocket: return body_read_texts(data, bytes, &listener, s);
+    case speak_socketio: return body_read_packets(data, bytes, &listener, s);
+    default: return body_read_events(&s->event, data, bytes, &listener, s);
+  }
 }
 
 static void take(subscriber *s) {
@@ -143,8 +155,7 @@ static void take(subscriber *s) {
     kept = 0;
   }
   if (s->is_chunked) bytes = kept + body_unchunk(&s->chunk, data + kept, bytes - kept);
-  size_t done = plan.is_socketio ? body_read_frames(data, bytes, &listener, s)
-                                 : body_read_events(&s->event, data, bytes, &listener, s);
+  size_t done = read_body(s, data, bytes);
   if (done < bytes || s->carry) keep(s, data + done, bytes - done);
 }
 

@@ -5,7 +5,10 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-/* What the connections speak, and when one counts as open. */
+/* What the connections speak. */
+typedef enum { speak_sse, speak_websocket, speak_socketio } subscriber_protocol;
+
+/* When one counts as open. */
 typedef enum { begin_at_head, begin_at_id, begin_at_connect } subscriber_begin;
 
 typedef struct {
@@ -18,9 +21,8 @@ typedef struct {
   uint32_t extras;
   /* One more line of the head, or NULL. */
   const char *header;
+  subscriber_protocol protocol;
   subscriber_begin begin;
-  /* Speaks socket.io instead of Server-Sent Events. */
-  int is_socketio;
   /* Never reads past the head. */
   int is_stalled;
   /* How many of the newest messages that have been seen come first, as they do for whoever resumes before them. */

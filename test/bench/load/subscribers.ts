@@ -1,6 +1,14 @@
 import { connect, type Socket } from 'node:net'
-import { type BodyListener, type BodyReader, EventReader, FrameReader, Unchunker } from './body.ts'
+import {
+  type BodyListener,
+  type BodyReader,
+  EventReader,
+  PacketReader,
+  TextReader,
+  Unchunker,
+} from './body.ts'
 import { type Command, expand } from './command.ts'
+import { clientFrame } from './frame.ts'
 import { clockUs } from './histogram.ts'
 import type { Ledger } from './ledger.ts'
 
@@ -56,7 +64,8 @@ export class Subscribers {
 
   #connect(index: number, command: Command): void {
     const audience = index % command.number('classes', 1)
-    const isSocketIo = command.text('kind', 'sse') === 'socketio'
+    const kind = command.text('kind', 'sse')
+    const isSse = kind === 'sse'
     const isStalled = command.number('stalled', 0) > 0
     const begin = command.text('begin', 'head')
     let place = isStalled ? 0 : this.#ledger.join(audience, command.number('missed', 0))
@@ -81,7 +90,7 @@ export class Subscribers {
       gap: () => this.#ledger.gaps++,
       strange: () => this.#ledger.strange++,
       begun,
-      answer: text => void socket.write(maskedFrame(text)),
+      answer: (opcode, payload) => void socket.write(clientFrame(opcode, payload)),
     }
     let head = Buffer.alloc(0)
     let body: BodyReader | undefined
@@ -95,9 +104,10 @@ export class Subscribers {
       const end = head.indexOf('\r\n\r\n')
       if (end < 0) return
       const text = head.toString('latin1', 0, end)
-      if (!text.startsWith(`HTTP/1.1 ${isSocketIo ? 101 : 200}`))
+      if (!text.startsWith(`HTTP/1.1 ${isSse ? 200 : 101}`))
         return this.#fail(`a stream was refused: ${text}`)
-      const reader = isSocketIo ? new FrameReader(listener) : new EventReader(listener)
+      if (!isSse && !text.includes(accepted)) return this.#fail(`a handshake was not accepted: ${text}`)
+      const reader = readerOf(kind, listener)
       body = /\r\ntransfer-encoding: chunked/i.test(text) ? new Unchunker(reader) : reader
       if (begin === 'head') begun()
       if (isStalled) socket.pause()
@@ -109,11 +119,16 @@ export class Subscribers {
       this.ended++
       if (!isStalled) this.#ledger.leave(audience)
     })
-    socket.write(requestOf(command, index, audience, isSocketIo))
+    socket.write(requestOf(command, index, audience, isSse))
   }
 }
 
-function requestOf(command: Command, index: number, audience: number, isSocketIo: boolean): string {
+function readerOf(kind: string, listener: BodyListener): BodyReader {
+  if (kind === 'websocket') return new TextReader(listener)
+  return kind === 'socketio' ? new PacketReader(listener) : new EventReader(listener)
+}
+
+function requestOf(command: Command, index: number, audience: number, isSse: boolean): string {
   const places = { c: audience, i: index }
   const extras = Array.from({ length: command.number('extras', 0) }, (_, j) =>
     expand(command.text('extra', ''), { ...places, j }),
@@ -122,20 +137,17 @@ function requestOf(command: Command, index: number, audience: number, isSocketIo
   const lines = [
     `GET ${expand(command.text('path', '/'), places)}${extras.join('')} HTTP/1.1`,
     'Host: localhost',
-    ...(isSocketIo ? upgrade : ['Accept: text/event-stream']),
+    ...(isSse ? ['Accept: text/event-stream'] : upgrade),
     ...(header === '' ? [] : [header]),
   ]
   return `${lines.join('\r\n')}\r\n\r\n`
 }
 
+/** A handshake (RFC 6455, section 4.1), with one key for all: so every server must accept it with the same word. */
 const upgrade = [
   'Connection: Upgrade',
   'Upgrade: websocket',
   'Sec-WebSocket-Version: 13',
   'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
 ]
-
-/** A short text frame, masked with zeros as a client must. */
-function maskedFrame(text: string): Buffer {
-  return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)])
-}
+const accepted = 'ICX+Yqv66kxgM0FcWaLWlFLwTAI='

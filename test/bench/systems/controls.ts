@@ -22,7 +22,12 @@ export async function startControl(
 
 export async function startSocketIo(stage: Stage): Promise<FanOut> {
   const started = await startControl(stage, 'socket-io', 'socket.io')
-  return { ...started, subscribePath: '/socket.io/?EIO=4&transport=websocket', begin: 'connect' }
+  const subscribePath = '/socket.io/?EIO=4&transport=websocket'
+  return { ...started, subscribePath, protocol: 'socketio', begin: 'connect' }
+}
+
+export async function startCrossws(stage: Stage, launch: Launch = {}): Promise<FanOut> {
+  return { ...(await startControl(stage, 'crossws', 'crossws', launch)), protocol: 'websocket' }
 }
 
 function control(name: string, pid: number, told: Readonly<Record<string, unknown>>): FanOut {
@@ -31,6 +36,7 @@ function control(name: string, pid: number, told: Readonly<Record<string, unknow
     address: String(told['address']),
     publishPath: '/publish',
     subscribePath: '/subscribe',
+    protocol: 'sse',
     begin: 'head',
     pids: [pid],
     brokerPids: [],

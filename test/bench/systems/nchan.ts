@@ -36,6 +36,7 @@ export async function startNchan(stage: Stage): Promise<FanOut> {
     address: `127.0.0.1:${port}`,
     publishPath: '/pub',
     subscribePath: '/sub',
+    protocol: 'sse',
     begin: 'head',
     pids: [pid],
     brokerPids: [],

@@ -21,6 +21,8 @@ export interface FunctionsOptions {
   readonly workers?: number
   /** Arguments of Node itself. */
   readonly flags?: readonly string[]
+  /** Default: Server-Sent Events. */
+  readonly protocol?: 'sse' | 'websocket'
   readonly name?: string
 }
 
@@ -75,20 +77,19 @@ export class Postern {
   async startFunctions(
     stage: Stage,
     broker: PosternBroker,
-    { workers = 1, flags = [], name = 'Postern' }: FunctionsOptions = {},
+    { workers = 1, flags = [], protocol = 'sse', name = 'Postern' }: FunctionsOptions = {},
   ): Promise<PosternFunctions> {
     const args = ['--host', 'node', ...(workers > 1 ? ['--workers', String(workers)] : [])]
     const running: Running = await startNode(stage, this.#programs.functions, args, {
       flags,
       env: { POSTERN_BROKER: broker.requests, PORT: '0', HOST: '127.0.0.1' },
     })
+    const url = String(running.told['url'])
     return {
       name,
-      address: new URL(String(running.told['url'])).host,
+      address: new URL(url).host,
       publishPath: `/message/${topic}`,
-      subscribePath: `/event/${topic}`,
-      // Its first block has only an id: the place from which on nothing is missed.
-      begin: 'id',
+      ...(protocol === 'sse' ? streams : await sockets(url)),
       pids: [running.pid],
       brokerPids: [broker.pid],
       kill: running.kill,
@@ -100,4 +101,16 @@ export class Postern {
   async start(stage: Stage, options: FunctionsOptions = {}): Promise<PosternFunctions> {
     return this.startFunctions(stage, await this.startBroker(stage), options)
   }
+}
+
+type Subscribing = Pick<FanOut, 'subscribePath' | 'protocol' | 'begin'>
+
+/** The first block has only an id: the place from which on nothing is missed. */
+const streams: Subscribing = { subscribePath: `/event/${topic}`, protocol: 'sse', begin: 'id' }
+
+/** Bare payloads, which have no such block: nothing is missed after the head, once the functions know the log. */
+async function sockets(url: string): Promise<Subscribing> {
+  const { ok, status } = await fetch(new URL('/health/ready', url))
+  if (!ok) throw new Error(`Postern is not ready: ${status}`)
+  return { subscribePath: `/sub/${topic}`, protocol: 'websocket', begin: 'head' }
 }

@@ -12,7 +12,7 @@ import { createPayload, numberPayload } from '../load/payload.ts'
 import { relayTopic } from './relay-topic.ts'
 
 /** How many are handed over before it is waited until they have been taken. */
-const burst = 256
+const burst = 1024
 
 /** Hands over one message. Resolves when it has been taken. */
 type Send = (payload: Buffer) => Promise<void>
