@@ -2,7 +2,6 @@ import type { Clock } from './broker.ts'
 import type { Config } from './config.ts'
 import { Keeper } from './keeper.ts'
 import { MemoryStore } from './kept/memory.ts'
-import { makeKeptStore } from './kept/open.ts'
 import type { KeptState, KeptStore } from './kept/store.ts'
 import { KeptLedger, type LedgerTrouble } from './kept-ledger.ts'
 import { KeptBatches, type KeptBatchLog } from './kept-log.ts'
@@ -72,7 +71,7 @@ export class KeptMessages {
   /** @throws Error where a package is missing. */
   static async make(config: Config, parts: KeptMessagesParts): Promise<KeptMessages> {
     const isUsed = new TopicRules(config.topics).hasDurable
-    const store = isUsed ? await makeKeptStore(config.kept, config.data) : new MemoryStore()
+    const store = isUsed ? await openStore(config) : new MemoryStore()
     return new KeptMessages(config, parts.wrap?.(store) ?? store, parts)
   }
 
@@ -133,4 +132,10 @@ export class KeptMessages {
     }
     this.#onTrouble?.()
   }
+}
+
+/** What it needs takes megabytes, which a broker without durable topics does without. */
+async function openStore(config: Config): Promise<KeptStore> {
+  const { makeKeptStore } = await import('./kept/open.ts')
+  return makeKeptStore(config.kept, config.data)
 }

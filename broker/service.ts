@@ -21,7 +21,7 @@ import type { Logger } from './logger.ts'
 import { type BrokerStatus, epochBytes, isSystemTopic, type Publication } from './protocol/index.ts'
 import { RemoteReceivers } from './remote-receivers.ts'
 import { Retained } from './retained.ts'
-import { TcpDoor } from './tcp-door.ts'
+import type { TcpDoor, TcpDoorParts } from './tcp-door.ts'
 
 /** Tells one process of the broker from the next. */
 const sessionBytes = 8
@@ -118,13 +118,11 @@ async function start(
     timer: startTimer,
     wrap: wrap?.store,
   })
-  const door =
-    config.tcp &&
-    new TcpDoor(config, {
-      logger,
-      durableOf: topic => (isSystemTopic(topic) || kept.rules.durable(topic) ? kept.receivers : undefined),
-      limitOf: topic => kept.rules.of(topic)?.receivers ?? 0,
-    })
+  const door = await makeTcpDoor(config, {
+    logger,
+    durableOf: topic => (isSystemTopic(topic) || kept.rules.durable(topic) ? kept.receivers : undefined),
+    limitOf: topic => kept.rules.of(topic)?.receivers ?? 0,
+  })
   const output: Output = {
     stream(batch) {
       listener.stream(batch)
@@ -297,6 +295,13 @@ function tell(logger: Logger, trouble: Trouble): void {
     typeof value === 'number' ? value : String(value),
   ])
   logger.warn(`history-${kind}`, Object.fromEntries(fields))
+}
+
+/** What it needs takes megabytes, which a broker without that door does without. */
+async function makeTcpDoor(config: Config, parts: TcpDoorParts): Promise<TcpDoor | undefined> {
+  if (!config.tcp) return undefined
+  const { TcpDoor } = await import('./tcp-door.ts')
+  return new TcpDoor(config, parts)
 }
 
 /** Milliseconds of a clock that is never set back. `performance` would take another megabyte. */
