@@ -147,8 +147,10 @@ async function start(
     tailBytes: broker.tailBytes,
     withheldReceipts: flow.withheld,
     pullers: delivery.pullers,
-    pushMessages: delivery.waiting.messages,
-    pushBytes: delivery.waiting.bytes,
+    pushMessages: delivery.holdings.waiting.messages,
+    pushBytes: delivery.holdings.waiting.bytes,
+    unflushedMessages: delivery.holdings.unflushed.messages,
+    unflushedBytes: delivery.holdings.unflushed.bytes,
     counters: {
       ...broker.counters,
       ...delivery.counters,
@@ -171,7 +173,8 @@ async function start(
   let toldForgotten = 0
   const tick = setInterval(() => {
     flow.expire(clock.monotonicMs())
-    delivery.expire(clock.monotonicMs())
+    const unpulled = delivery.expire(clock.monotonicMs(), clock.nowMs())
+    if (unpulled > 0) logger.warn('push-expired', { messages: unpulled, setting: 'pushAgeMs' })
     retained.expire(clock.nowMs())
     if (keys.forgottenEarly > toldForgotten) {
       toldForgotten = keys.forgottenEarly
@@ -214,6 +217,8 @@ const changeable: readonly string[] = [
   'peerTimeoutMs',
   'maxWithheldBytes',
   'maxPushBytes',
+  'maxUnpulledBytes',
+  'pushAgeMs',
   'pullWindowMessages',
   'pullWindowBytes',
   'logLevel',

@@ -173,6 +173,9 @@ export interface BrokerStatus {
   /** What waits for pullers. */
   readonly pushMessages: number
   readonly pushBytes: number
+  /** What pullers have been handed and have not flushed. */
+  readonly unflushedMessages: number
+  readonly unflushedBytes: number
   readonly counters: Readonly<Record<string, number>>
 }
 
