@@ -11,8 +11,8 @@ export interface Context {
   readonly streams: OpenStreams
   /** The open WebSockets: their heartbeat is a ping. */
   readonly sockets: OpenStreams
-  /** A WebSocket is closed after so many pings without a message; 0: never. */
-  readonly idlePings: number
+  /** After so long without a message a WebSocket is closed; 0: never. */
+  readonly idleMs: number
   /** Which pages may use the socket routes. */
   readonly originRule: OriginRule
   /** The longest message that `/echo` takes. */
@@ -53,7 +53,7 @@ export function createContext({ backbone, log, settings, random = Math.random }:
     log,
     streams: new OpenStreams(settings.POSTERN_HEARTBEAT_MS, random),
     sockets: new OpenStreams(settings.POSTERN_PING_MS, random, firstPingFrom),
-    idlePings: Math.ceil(settings.POSTERN_IDLE_MS / settings.POSTERN_PING_MS),
+    idleMs: settings.POSTERN_IDLE_MS,
     originRule: {
       allowOrigins: settings.POSTERN_ALLOW_ORIGINS,
       allowsAny: settings.POSTERN_MODE === 'development' && settings.POSTERN_ALLOW_ORIGINS.length === 0,
@@ -102,8 +102,8 @@ export const sharedContext: Context = {
   get sockets() {
     return (made ?? make()).sockets
   },
-  get idlePings() {
-    return (made ?? make()).idlePings
+  get idleMs() {
+    return (made ?? make()).idleMs
   },
   get originRule() {
     return (made ?? make()).originRule

@@ -38,7 +38,7 @@ interface Rule {
 const node = /^node:/
 const protocol = /^broker\/protocol\//
 const core =
-  /^broker\/(broker|delivery|fifo|flow|intake|keys|push-queue|replay|retained|strand|topic-tree)\.ts$/
+  /^broker\/(broker|delivery|flow|intake|keys|offset-heap|push-queue|replay|retained|strand|topic-tree)\.ts$/
 
 /** The directions: whatever is not named here is not allowed. */
 const rules: readonly Rule[] = [
