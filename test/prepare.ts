@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { findChromium } from './support/chromium.ts'
 import { hasCurl } from './support/curl.ts'
+import { hasMojolicious } from './support/mojolicious.ts'
 
 /* Before the tests: what they need from the system is installed where that can be done, and else named. */
 
@@ -15,6 +16,7 @@ if (existsSync('/etc/debian_version') && process.getuid?.() === 0) {
 const missing: string[] = []
 if (findChromium() === undefined) missing.push('Chromium (on the PATH, or where CHROMIUM says)')
 if (!hasCurl()) missing.push('curl')
+if (!hasMojolicious()) missing.push('perl with Mojolicious')
 
 const isRequired = process.env['CI'] === 'true'
 for (const part of missing) {

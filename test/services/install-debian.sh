@@ -9,6 +9,7 @@ missing=
 # Without any font a browser draws no text.
 has fc-list && [ -n "$(fc-list)" ] || missing="$missing fontconfig fonts-dejavu-core"
 has curl || missing="$missing curl"
+perl -MMojo::UserAgent -e 1 2>/dev/null || missing="$missing libmojolicious-perl"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then
