@@ -228,8 +228,12 @@ const schema = (env: Env) =>
     maxLagBytes: v.optional(whole(mebibyte, 16 * gibibyte), 4 * mebibyte),
     /** What may wait for withheld receipts before publishers are refused. */
     maxWithheldBytes: v.optional(whole(64 * 1024, 16 * gibibyte), 16 * mebibyte),
-    /** What may wait for pullers, over all topics, before publishers are refused. */
+    /** What all push topics may hold until it is flushed. Each may hold as much as is free beside it. */
     maxPushBytes: v.optional(whole(64 * 1024, 16 * gibibyte), 16 * mebibyte),
+    /** Of that, what may wait on topics that nobody pulls. */
+    maxUnpulledBytes: v.optional(whole(0, 16 * gibibyte), 8 * mebibyte),
+    /** How long a message waits for a puller. */
+    pushAgeMs: v.optional(whole(1000, 3650 * dayMs), 60 * 60 * 1000),
     /** A puller that has not flushed so many messages … */
     pullWindowMessages: v.optional(whole(1, 1_000_000), 64),
     /** … or so many bytes gets no more. */

@@ -1,9 +1,13 @@
 import { type Message, PosternError, type PullSteps } from './protocol/index.ts'
-import { Puller, PushQueue, type Tally, type Window } from './push-queue.ts'
+import { type Holdings, Puller, PushQueue, type Window } from './push-queue.ts'
 
 export interface DeliveryBounds {
-  /** What may wait for pullers, over all topics, before publishers are refused with `BACKLOG_FULL`. */
+  /** What all topics may hold, unflushed messages included, before publishers are refused with `BACKLOG_FULL`. */
   readonly maxPushBytes: number
+  /** Of that, what may wait on topics that nobody pulls. */
+  readonly maxUnpulledBytes: number
+  /** A message that waits for a puller goes when it is older. */
+  readonly pushAgeMs: number
   /** A puller that has not flushed so many messages … */
   readonly pullWindowMessages: number
   /** … or so many bytes gets no more. */
@@ -54,12 +58,16 @@ interface Peer {
  */
 export class Delivery {
   bounds: DeliveryBounds
-  /** Messages that pullers have flushed, and that came back from them. */
-  readonly counters = { flushed: 0, returned: 0 }
+  /** Messages that pullers have flushed, that came back from them, and that nobody pulled in time. */
+  readonly counters = { flushed: 0, returned: 0, pushExpired: 0 }
   readonly #output: DeliveryOutput
   readonly #queues = new Map<string, PushQueue>()
   readonly #peers = new Map<string, Peer>()
-  readonly #waiting: Tally = { messages: 0, bytes: 0 }
+  readonly #holdings: Holdings = {
+    waiting: { messages: 0, bytes: 0 },
+    unflushed: { messages: 0, bytes: 0 },
+    unpulledBytes: 0,
+  }
   /** Queues in which something may be handed over. */
   readonly #stirred = new Set<PushQueue>()
 
@@ -74,24 +82,26 @@ export class Delivery {
     return sum
   }
 
-  /** What waits for a puller, counted as it counts against `maxPushBytes`. */
-  get waiting(): Readonly<Tally> {
-    return this.#waiting
+  /** What is in memory, counted as it counts against the bounds. */
+  get holdings(): Readonly<Holdings> {
+    return this.#holdings
   }
 
   /**
-   * Asks before a message is taken. One that a puller waits for is never refused, so that a topic without pullers
-   * does not stop the others; what is gathered in one batch may exceed the bound.
+   * Asks before a message is taken. A topic may hold as much as is free beside it: whatever one has gathered, the next
+   finds room. Topics that nobody pulls share a part of the bound in the same way, since filling any number of them
+   costs nobody a connection. What is gathered in one batch may exceed the bounds.
    *
    * @throws PosternError `BACKLOG_FULL`
    */
   assertRoom(topic: string): void {
-    if (this.#waiting.bytes < this.bounds.maxPushBytes) return
-    if (this.#queues.get(topic)?.isWaitedFor(this.#window)) return
-    throw new PosternError('BACKLOG_FULL', undefined, {
-      limit: this.bounds.maxPushBytes,
-      setting: 'maxPushBytes',
-    })
+    const { maxPushBytes, maxUnpulledBytes } = this.bounds
+    const { waiting, unflushed, unpulledBytes } = this.#holdings
+    const queue = this.#queues.get(topic)
+    const bytes = queue?.bytes ?? 0
+    if (bytes >= maxPushBytes - waiting.bytes - unflushed.bytes) throw fullOf('maxPushBytes', maxPushBytes)
+    if (!queue?.isPulled && bytes >= maxUnpulledBytes - unpulledBytes)
+      throw fullOf('maxUnpulledBytes', maxUnpulledBytes)
   }
 
   /** Messages that have their place in the log, in its order. */
@@ -123,23 +133,34 @@ export class Delivery {
     for (const { pull, topic } of steps.open) this.#open(peer, pull, topic)
     for (const { pull, offsets } of steps.returned) {
       const puller = peer.pullers.get(pull)
-      if (!puller) continue
-      this.#giveBack(puller, offsets)
-      this.#stir(puller)
+      if (puller) for (const offset of offsets) this.#giveBack(puller, offset)
     }
     for (const pull of steps.close) {
       const puller = peer.pullers.get(pull)
-      if (puller) this.#putBack(puller.queue, this.#close(peer, puller))
+      if (puller) this.#close(peer, puller)
     }
     if (peer.pullers.size === 0) this.#peers.delete(name)
     this.#handOver()
     return peer.pullers.size
   }
 
-  /** Lets go of functions processes that have been silent. */
-  expire(nowMs: number): void {
+  /**
+   * Lets go of functions processes that have been silent, and then of messages that nobody has pulled.
+   *
+   * @param nowMs on the monotonic clock.
+   * @param timeMs in Unix milliseconds, as messages are stamped.
+   * @returns how many messages have gone.
+   */
+  expire(nowMs: number, timeMs: number): number {
     for (const peer of this.#peers.values()) if (this.#isSilent(peer, nowMs)) this.#drop(peer)
     this.#handOver()
+    let expired = 0
+    for (const queue of this.#queues.values()) {
+      expired += queue.expire(timeMs - this.bounds.pushAgeMs)
+      this.#forgetIdle(queue)
+    }
+    this.counters.pushExpired += expired
+    return expired
   }
 
   /** Some connection has ended: finds out whose, by asking all. */
@@ -154,7 +175,7 @@ export class Delivery {
   #queueOf(topic: string): PushQueue {
     const known = this.#queues.get(topic)
     if (known) return known
-    const queue = new PushQueue(topic, this.#waiting)
+    const queue = new PushQueue(topic, this.#holdings)
     this.#queues.set(topic, queue)
     return queue
   }
@@ -167,39 +188,29 @@ export class Delivery {
     // Told again after a doubt: it goes on as it is.
     if (peer.pullers.has(pull)) return
     const puller = new Puller(this.#queueOf(topic), peer.name, pull)
-    puller.queue.pullers++
     peer.pullers.set(pull, puller)
-    this.#stir(puller)
+    puller.queue.enter(puller)
+    this.#stirred.add(puller.queue)
   }
 
   #flush(peer: Peer, flushed: PullSteps['flushed']): void {
     for (const { pull, offsets } of flushed) {
       const puller = peer.pullers.get(pull)
       if (!puller) continue
-      for (const offset of offsets) if (puller.release(offset)) this.counters.flushed++
-      this.#stir(puller)
+      for (const offset of offsets) if (puller.queue.flush(puller, offset)) this.counters.flushed++
+      this.#stirred.add(puller.queue)
     }
   }
 
-  /** @returns what the puller had. */
-  #close(peer: Peer, puller: Puller): Message[] {
+  #close(peer: Peer, puller: Puller): void {
     peer.pullers.delete(puller.pull)
-    puller.queue.leave(puller)
-    puller.queue.pullers--
-    return puller.releaseAll()
+    this.counters.returned += puller.queue.leave(puller)
+    this.#stirred.add(puller.queue)
   }
 
   #drop(peer: Peer): void {
     this.#peers.delete(peer.name)
-    // Together for each queue: put back one by one they would be sorted as often as there are pullers.
-    const returned = new Map<PushQueue, Message[]>()
-    for (const puller of peer.pullers.values()) {
-      const messages = this.#close(peer, puller)
-      const ofQueue = returned.get(puller.queue)
-      if (ofQueue) ofQueue.push(...messages)
-      else returned.set(puller.queue, messages)
-    }
-    for (const [queue, messages] of returned) this.#putBack(queue, messages)
+    for (const puller of peer.pullers.values()) this.#close(peer, puller)
   }
 
   #unblock(peer: Peer): void {
@@ -207,25 +218,19 @@ export class Delivery {
     peer.isFull = false
     for (const puller of peer.pullers.values()) {
       puller.isBlocked = false
-      this.#stir(puller)
+      puller.queue.join(puller)
+      this.#stirred.add(puller.queue)
     }
   }
 
-  /** The puller may have room now. */
-  #stir(puller: Puller): void {
-    puller.queue.join(puller)
+  #giveBack(puller: Puller, offset: number): void {
+    if (!puller.queue.giveBack(puller, offset)) return
+    this.counters.returned++
     this.#stirred.add(puller.queue)
   }
 
-  #giveBack(puller: Puller, offsets: readonly number[]): void {
-    const messages = offsets.flatMap(offset => puller.release(offset) ?? [])
-    this.#putBack(puller.queue, messages)
-  }
-
-  #putBack(queue: PushQueue, messages: readonly Message[]): void {
-    this.counters.returned += messages.length
-    queue.giveBack(messages)
-    this.#stirred.add(queue)
+  #forgetIdle(queue: PushQueue): void {
+    if (queue.isIdle) this.#queues.delete(queue.topic)
   }
 
   #handOver(): void {
@@ -239,7 +244,7 @@ export class Delivery {
         if (ofPeer) ofPeer.push(handover)
         else handovers.set(puller.peer, [handover])
       }
-      if (queue.isEmpty && queue.pullers === 0) this.#queues.delete(queue.topic)
+      this.#forgetIdle(queue)
     }
     this.#stirred.clear()
     for (const [name, ofPeer] of handovers) {
@@ -264,7 +269,11 @@ export class Delivery {
     for (const puller of peer.pullers.values()) puller.isBlocked = true
     for (const { pull, message } of unsent) {
       const puller = peer.pullers.get(pull)
-      if (puller) this.#giveBack(puller, [message.offset])
+      if (puller) this.#giveBack(puller, message.offset)
     }
   }
+}
+
+function fullOf(setting: 'maxPushBytes' | 'maxUnpulledBytes', limit: number): PosternError {
+  return new PosternError('BACKLOG_FULL', undefined, { limit, setting })
 }

@@ -1,4 +1,4 @@
-import { Fifo } from './fifo.ts'
+import { OffsetHeap } from './offset-heap.ts'
 import type { Message } from './protocol/index.ts'
 
 /** What a puller may have unflushed before it gets no more. One message is always let through. */
@@ -7,14 +7,24 @@ export interface Window {
   readonly bytes: number
 }
 
-/** What waits for pullers, over all topics. */
+/** A number of messages, and what they count together. */
 export interface Tally {
   messages: number
   bytes: number
 }
 
-/** A message in memory: beside its bytes what the objects around them take. */
-const messageBytes = 128
+/** What all push topics hold together. */
+export interface Holdings {
+  /** What waits for a puller. */
+  readonly waiting: Tally
+  /** What pullers have been handed and have not flushed. */
+  readonly unflushed: Tally
+  /** Of what waits, that on topics that nobody pulls. */
+  unpulledBytes: number
+}
+
+/** A message in memory: what the objects around its bytes take. Measured: 310 of the heap, and 200 to 600 beside it. */
+const messageBytes = 512
 
 /** What a message counts against the bounds. */
 export function weightOf(message: Message): number {
@@ -66,37 +76,56 @@ export class Puller {
   }
 }
 
-/** The messages of one push topic that wait, and the pullers that wait for them. */
+/** The messages of one push topic until they are flushed, and the pullers that wait for them. */
 export class PushQueue {
   readonly topic: string
-  /** How many pull from it. */
-  pullers = 0
-  readonly #tally: Tally
-  readonly #fresh = new Fifo<Message>()
-  /** What came back, in order. All of it is older than what is fresh. */
-  #returned = new Fifo<Message>()
+  readonly #holdings: Holdings
+  readonly #waiting = new OffsetHeap<Message>()
   readonly #line = new Set<Puller>()
+  #pullers = 0
+  #bytes = 0
 
-  constructor(topic: string, tally: Tally) {
+  /** @param holdings counts what this topic holds, with that of the others. */
+  constructor(topic: string, holdings: Holdings) {
     this.topic = topic
-    this.#tally = tally
+    this.#holdings = holdings
   }
 
-  get isEmpty(): boolean {
-    return this.#fresh.length === 0 && this.#returned.length === 0
+  /** What waits, and what was handed over and is not flushed. */
+  get bytes(): number {
+    return this.#bytes
   }
 
-  /** Appends a message that is newer than all before. */
+  get isPulled(): boolean {
+    return this.#pullers > 0
+  }
+
+  /** Nothing waits, and nobody pulls. */
+  get isIdle(): boolean {
+    return this.#waiting.size === 0 && !this.isPulled
+  }
+
+  /** Takes a message that is new. */
   push(message: Message): void {
-    this.#fresh.push(message)
-    this.#count(message, 1)
+    this.#grow(weightOf(message))
+    this.#wait(message)
   }
 
-  /** Puts messages that a puller had back to the front, each in its place. */
-  giveBack(messages: readonly Message[]): void {
-    if (messages.length === 0) return
-    this.#returned = new Fifo([...this.#returned, ...messages].sort((a, b) => a.offset - b.offset))
-    for (const message of messages) this.#count(message, 1)
+  /** A new puller, which has not been handed anything. */
+  enter(puller: Puller): void {
+    if (!this.isPulled) this.#holdings.unpulledBytes -= this.#bytes
+    this.#pullers++
+    this.join(puller)
+  }
+
+  /** A puller goes. What it had comes back to its place before everything newer. @returns how many messages. */
+  leave(puller: Puller): number {
+    this.#line.delete(puller)
+    const messages = puller.releaseAll()
+    for (const message of messages) this.#return(message)
+    this.#pullers--
+    if (!this.isPulled) this.#holdings.unpulledBytes += this.#bytes
+    return messages.length
   }
 
   /** A puller that has room, or whose room may have changed: it stands at the end of the line, or stays where it is. */
@@ -104,26 +133,49 @@ export class PushQueue {
     this.#line.add(puller)
   }
 
-  leave(puller: Puller): void {
-    this.#line.delete(puller)
+  /** A message is done. @returns false when the puller does not have it. */
+  flush(puller: Puller, offset: number): boolean {
+    const message = puller.release(offset)
+    if (!message) return false
+    count(this.#holdings.unflushed, message, -1)
+    this.#grow(-weightOf(message))
+    this.join(puller)
+    return true
   }
 
-  /** Whether a message would go to a puller at once. */
-  isWaitedFor(window: Window): boolean {
-    return this.isEmpty && this.#nextInLine(window) !== undefined
+  /** A message comes back from a puller, which stays. @returns false when the puller does not have it. */
+  giveBack(puller: Puller, offset: number): boolean {
+    const message = puller.release(offset)
+    if (!message) return false
+    this.#return(message)
+    this.join(puller)
+    return true
   }
 
   /** The first message and the puller whose turn it is, who has now taken it. */
   next(window: Window): { readonly puller: Puller; readonly message: Message } | undefined {
-    const puller = this.isEmpty ? undefined : this.#nextInLine(window)
-    const message = puller && (this.#returned.shift() ?? this.#fresh.shift())
+    const puller = this.#waiting.size === 0 ? undefined : this.#nextInLine(window)
+    const message = puller && this.#waiting.pop()
     if (!message) return undefined
-    this.#count(message, -1)
+    count(this.#holdings.waiting, message, -1)
+    count(this.#holdings.unflushed, message, 1)
     puller.take(message)
     // To the end of the line.
     this.#line.delete(puller)
     this.#line.add(puller)
     return { puller, message }
+  }
+
+  /** Lets go of what waits and was accepted before this moment. @returns how many messages. */
+  expire(beforeMs: number): number {
+    let expired = 0
+    for (let { first } = this.#waiting; first && first.timeMs < beforeMs; { first } = this.#waiting) {
+      this.#waiting.pop()
+      count(this.#holdings.waiting, first, -1)
+      this.#grow(-weightOf(first))
+      expired++
+    }
+    return expired
   }
 
   /** The first in line who has room. Who has none loses the place, and joins again with room. */
@@ -135,8 +187,23 @@ export class PushQueue {
     return undefined
   }
 
-  #count(message: Message, sign: 1 | -1): void {
-    this.#tally.messages += sign
-    this.#tally.bytes += sign * weightOf(message)
+  #return(message: Message): void {
+    count(this.#holdings.unflushed, message, -1)
+    this.#wait(message)
   }
+
+  #wait(message: Message): void {
+    this.#waiting.push(message)
+    count(this.#holdings.waiting, message, 1)
+  }
+
+  #grow(bytes: number): void {
+    this.#bytes += bytes
+    if (!this.isPulled) this.#holdings.unpulledBytes += bytes
+  }
+}
+
+function count(tally: Tally, message: Message, sign: 1 | -1): void {
+  tally.messages += sign
+  tally.bytes += sign * weightOf(message)
 }

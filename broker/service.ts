@@ -175,8 +175,10 @@ async function start(
     tailBytes: broker.tailBytes,
     withheldReceipts: flow.withheld,
     pullers: delivery.pullers,
-    pushMessages: delivery.waiting.messages,
-    pushBytes: delivery.waiting.bytes,
+    pushMessages: delivery.holdings.waiting.messages,
+    pushBytes: delivery.holdings.waiting.bytes,
+    unflushedMessages: delivery.holdings.unflushed.messages,
+    unflushedBytes: delivery.holdings.unflushed.bytes,
     ...kept.status,
     counters: {
       ...broker.counters,
@@ -214,7 +216,8 @@ async function start(
   let toldForgotten = 0
   const tick = setInterval(() => {
     flow.expire(clock.monotonicMs())
-    delivery.expire(clock.monotonicMs())
+    const unpulled = delivery.expire(clock.monotonicMs(), clock.nowMs())
+    if (unpulled > 0) logger.warn('push-expired', { messages: unpulled, setting: 'pushAgeMs' })
     remoteReceivers.expire(clock.monotonicMs())
     retained.expire(clock.nowMs())
     if (keys.forgottenEarly > toldForgotten) {
@@ -261,6 +264,8 @@ const changeable: readonly string[] = [
   'peerTimeoutMs',
   'maxWithheldBytes',
   'maxPushBytes',
+  'maxUnpulledBytes',
+  'pushAgeMs',
   'pullWindowMessages',
   'pullWindowBytes',
   'maxReceiverBacklogBytes',

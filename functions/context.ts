@@ -14,8 +14,8 @@ export interface Context {
   readonly sockets: OpenStreams
   /** What is received over HTTP, until it is acknowledged. */
   readonly leases: Leases
-  /** A WebSocket is closed after so many pings without a message; 0: never. */
-  readonly idlePings: number
+  /** After so long without a message a WebSocket is closed; 0: never. */
+  readonly idleMs: number
   /** Which pages may use the socket routes. */
   readonly originRule: OriginRule
   /** The longest message that `/echo` takes. */
@@ -65,7 +65,7 @@ export function createContext({ backbone, log, settings, random = Math.random }:
       maxLeases: settings.POSTERN_MAX_LEASES,
     }),
     sockets: new OpenStreams(settings.POSTERN_PING_MS, random, firstPingFrom),
-    idlePings: Math.ceil(settings.POSTERN_IDLE_MS / settings.POSTERN_PING_MS),
+    idleMs: settings.POSTERN_IDLE_MS,
     originRule: {
       allowOrigins: settings.POSTERN_ALLOW_ORIGINS,
       allowsAny: settings.POSTERN_MODE === 'development' && settings.POSTERN_ALLOW_ORIGINS.length === 0,
@@ -117,8 +117,8 @@ export const sharedContext: Context = {
   get leases() {
     return (made ?? make()).leases
   },
-  get idlePings() {
-    return (made ?? make()).idlePings
+  get idleMs() {
+    return (made ?? make()).idleMs
   },
   get originRule() {
     return (made ?? make()).originRule

@@ -24,8 +24,8 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
   constructor(outlet: Outlet, options: EventStreamOptions) {
     this.#outlet = outlet
     this.#options = options
-    options.streams.add(this)
     outlet.write(encodeRetry(options.retryMs))
+    options.streams.add(this)
   }
 
   subscribe(selection: Selection, start: Start): void {

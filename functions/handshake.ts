@@ -1,5 +1,7 @@
+import type { IncomingMessage } from 'node:http'
 import type { HTTPResponse } from 'h3'
 import { PosternError } from '#protocol'
+import { maxHandshakeBodyBytes } from './handshake-body.ts'
 import { answerError, answerJson } from './routes.ts'
 
 /** The version of the protocol (RFC 6455, section 4.1). */
@@ -13,12 +15,30 @@ export function isHandshake(upgrade: string | null | undefined): boolean {
   return hasToken(upgrade, 'websocket')
 }
 
+/**
+ * Where a handshake asks to go; undefined when it is no request of HTTP/1.1 (RFC 6455, section 4.2.1). A target that is
+ * a whole address takes the place of the Host header (RFC 9112, section 3.2.2).
+ */
+export function addressOf({ httpVersion, headers, url = '' }: IncomingMessage): string | undefined {
+  if (httpVersion !== '1.1' || !headers.host || url.includes('#')) return undefined
+  const isWhole = /^https?:\/\//i.test(url)
+  const address = isWhole ? url : `http://${headers.host}${url}`
+  if (!(isWhole || url.startsWith('/')) || !URL.canParse(address)) return undefined
+  if (isWhole) headers.host = new URL(address).host
+  return address
+}
+
 /** The answer to a handshake in which something is wrong (RFC 6455, section 4.2.1), or undefined when nothing is. */
 export function refusalOf({
   method,
   headers,
 }: Pick<Request, 'method' | 'headers'>): HTTPResponse | undefined {
   if (method !== 'GET') return answerError(new PosternError('METHOD_NOT_ALLOWED'), { allow: 'GET' })
+  if (
+    headers.get('transfer-encoding') !== null ||
+    Number(headers.get('content-length')) > maxHandshakeBodyBytes
+  )
+    return answerError(wrong(`a body must have a Content-Length of ${maxHandshakeBodyBytes} at most`))
   if (headers.get('sec-websocket-version') !== version)
     return answerJson({ error: wrong('Sec-WebSocket-Version must be 13').toBody() }, 426, {
       'sec-websocket-version': version,

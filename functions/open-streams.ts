@@ -20,6 +20,7 @@ export class OpenStreams {
   #timer: NodeJS.Timeout | undefined
   #turn = 0
   #size = 0
+  #isShutDown = false
 
   /** @param firstFrom the part of `heartbeatMs` before which no stream has its first heartbeat. */
   constructor(heartbeatMs: number, random: () => number, firstFrom = 0) {
@@ -33,8 +34,22 @@ export class OpenStreams {
     return this.#size
   }
 
-  /** Comes once for each stream. */
+  /** Counts up every half to two seconds while there are streams: a clock that costs nothing to read. */
+  get turn(): number {
+    return this.#turn
+  }
+
+  /** After how many turns so much time has gone by for certain, wherever in its turn something was. */
+  turnsOf(ms: number): number {
+    return Math.ceil(ms / this.#slotMs) + 1
+  }
+
+  /** Comes once for each stream. One that comes after `shutDown` is ended at once. */
   add(stream: OpenStream): void {
+    if (this.#isShutDown) {
+      stream.shutDown()
+      return
+    }
     const ahead = 1 + Math.floor(this.#random() * this.#slots.length)
     const slot = this.#slots[(this.#turn + ahead) % this.#slots.length]
     if (!slot) return
@@ -53,13 +68,14 @@ export class OpenStreams {
     this.#timer = undefined
   }
 
-  /** Ends all of them. */
+  /** Ends all of them, for good. */
   shutDown(): void {
+    this.#isShutDown = true
     for (const stream of this.#slots.flatMap(slot => [...slot])) stream.shutDown()
   }
 
   #beatNext(): void {
-    this.#turn = (this.#turn + 1) % this.#slots.length
-    for (const stream of this.#slots[this.#turn] ?? []) stream.beat()
+    this.#turn++
+    for (const stream of this.#slots[this.#turn % this.#slots.length] ?? []) stream.beat()
   }
 }

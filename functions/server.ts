@@ -51,7 +51,7 @@ export async function serve({
   const listenOn = host === 'node' ? listenWithNode : listenWithListhen
   const server = await listenOn(handler, hostname, port)
   limitHeads(server, context.headMs)
-  acceptSockets(server, socketRoutes(context))
+  acceptSockets(server, socketRoutes(context), context.headMs)
   let closed: Promise<void> | undefined
   return {
     url: urlOf(server, hostname),

@@ -18,13 +18,27 @@ interface Piece {
 
 /** One frame for each message. They are not masked, so that any number of connections can share them. */
 export function encodeMessages(messages: readonly Message[], format: SocketFormat): Buffer {
+  return encodeFrames(messages, format).bytes
+}
+
+/** The frames of messages, and where that of each begins. */
+interface Frames {
+  readonly bytes: Buffer
+  readonly begins: readonly number[]
+}
+
+function encodeFrames(messages: readonly Message[], format: SocketFormat): Frames {
   const pieces = messages.map(message => toPiece(message, format))
   let length = 0
-  for (const { payload } of pieces) length += headBytes(payload.length) + payload.length
-  const frames = Buffer.allocUnsafe(length)
+  const begins = pieces.map(({ payload }) => {
+    const begin = length
+    length += headBytes(payload.length) + payload.length
+    return begin
+  })
+  const bytes = Buffer.allocUnsafe(length)
   let at = 0
-  for (const { opcode, payload } of pieces) at = writeFrame(frames, at, opcode, payload)
-  return frames
+  for (const { opcode, payload } of pieces) at = writeFrame(bytes, at, opcode, payload)
+  return { bytes, begins }
 }
 
 /** Tells a subscriber that gets envelopes that messages before this position are missing. */
@@ -46,16 +60,33 @@ function toPiece(message: Message, { envelope, space }: SocketFormat): Piece {
 /** Writes each list of messages once, however many connections it goes to. */
 export class SocketEncoder {
   readonly format: SocketFormat
-  readonly #encoded = new WeakMap<readonly Message[], Uint8Array>()
+  readonly #encoded = new WeakMap<readonly Message[], Frames>()
 
   constructor(format: SocketFormat) {
     this.format = format
   }
 
-  encode(messages: readonly Message[]): Uint8Array {
+  /** @param except leaves out the messages of this type. With none of them there the bytes are those of all others. */
+  encode(messages: readonly Message[], except?: string): Uint8Array {
+    const { bytes, begins } = this.#framesOf(messages)
+    if (except === undefined) return bytes
+    const kept: Uint8Array[] = []
+    let from = 0
+    for (let i = 0; i < messages.length; i++) {
+      if (messages[i]?.type !== except) continue
+      const begin = begins[i] ?? 0
+      if (begin > from) kept.push(bytes.subarray(from, begin))
+      from = begins[i + 1] ?? bytes.length
+    }
+    if (from === 0) return bytes
+    if (from < bytes.length) kept.push(bytes.subarray(from))
+    return kept.length === 1 && kept[0] ? kept[0] : Buffer.concat(kept)
+  }
+
+  #framesOf(messages: readonly Message[]): Frames {
     const known = this.#encoded.get(messages)
     if (known) return known
-    const frames = encodeMessages(messages, this.format)
+    const frames = encodeFrames(messages, this.format)
     this.#encoded.set(messages, frames)
     return frames
   }

@@ -78,9 +78,13 @@ export function addPlainSocketRoute(
 function shared(context: Context, maxMessageBytes: () => number): () => WebSocketOptions {
   let options: WebSocketOptions | undefined
   return () => {
-    options ??= { sockets: context.sockets, idlePings: context.idlePings, maxMessageBytes }
+    options ??= { sockets: context.sockets, idleTurns: idleTurnsOf(context), maxMessageBytes }
     return options
   }
+}
+
+function idleTurnsOf({ sockets, idleMs }: Context): number {
+  return idleMs === 0 ? 0 : sockets.turnsOf(idleMs)
 }
 
 function asksForSocket({ req }: H3Event): boolean {

@@ -39,8 +39,8 @@ export class SocketSubscriber implements Sink, SocketOwner {
   }
 
   deliver(messages: readonly Message[]): boolean {
-    const others = this.#withoutOwn(messages)
-    if (others.length > 0) this.#write(this.#encoder.encode(others))
+    const frames = this.#encoder.encode(messages, this.#ownType)
+    if (frames.length > 0) this.#write(frames)
     return !this.#isFull
   }
 
@@ -58,13 +58,6 @@ export class SocketSubscriber implements Sink, SocketOwner {
 
   gone(): void {
     this.#subscription.close()
-  }
-
-  /** The list itself where nothing of it is its own: only that is encoded once for all. */
-  #withoutOwn(messages: readonly Message[]): readonly Message[] {
-    const ownType = this.#ownType
-    if (ownType === undefined || !messages.some(({ type }) => type === ownType)) return messages
-    return messages.filter(({ type }) => type !== ownType)
   }
 
   #write(frames: Uint8Array): void {

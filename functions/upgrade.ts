@@ -3,23 +3,43 @@ import type { Duplex } from 'node:stream'
 import { getWebSocketHooks, type Hooks } from 'crossws'
 import nodeAdapter from 'crossws/adapters/node'
 import type { H3 } from 'h3'
-import { isHandshake } from './handshake.ts'
+import { addressOf, isHandshake } from './handshake.ts'
+import { bodyLengthOf, readPastBody } from './handshake-body.ts'
 
-/** Lets routes for WebSockets be opened on a server. What is none of them is 404. */
-export function acceptSockets(server: Server, routes: H3): void {
+/**
+ * Lets routes for WebSockets be opened on a server. What is none of them is 404.
+ *
+ * @param bodyMs how long the body of a handshake may take, where it has one.
+ */
+export function acceptSockets(server: Server, routes: H3, bodyMs: number): void {
   // Its own pings are off: ours cost one timer for all connections, and see what goes past crossws.
   const adapter = nodeAdapter({ resolve: request => hooksOf(routes, request), idleTimeout: 0 })
-  // Any other upgrade that is offered, as curl offers HTTP/2, is declined by an ordinary answer.
-  Reflect.set(server, 'shouldUpgradeCallback', ({ headers }: IncomingMessage) => isHandshake(headers.upgrade))
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on('error', ignore)
-    const asked = toRequest(request, socket, head)
-    if (!asked) {
-      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n', () => socket.destroy())
+    if (!isHandshake(request.headers.upgrade)) {
+      readWithoutUpgrade(server, request, socket, head)
       return
     }
-    adapter.handleUpgrade(request, socket, head, asked).catch(() => socket.destroy())
+    socket.on('error', ignore)
+    readPastBody(socket, head, bodyLengthOf(request.headers), bodyMs, rest => {
+      const asked = toRequest(request, socket, rest)
+      if (asked) adapter.handleUpgrade(request, socket, rest, asked).catch(() => socket.destroy())
+      else socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n', () => socket.destroy())
+    })
   })
+}
+
+/**
+ * Declines any other upgrade that is offered, as curl offers HTTP/2: the request is answered as if it were not (RFC
+ * 9110, section 7.8). By now Node has let go of its parser, so that it is read once more, with its body.
+ */
+function readWithoutUpgrade(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const { method, url, httpVersion, rawHeaders } = request
+  const lines = [`${method} ${url} HTTP/${httpVersion}`]
+  for (let at = 0; at < rawHeaders.length; at += 2)
+    if (rawHeaders[at]?.toLowerCase() !== 'upgrade') lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`)
+  const again = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+  socket.unshift(Buffer.concat([again, head]))
+  server.emit('connection', socket)
 }
 
 // Writing to a peer that has just gone is an error like any other; `close` follows it and says all there is to say.
@@ -42,9 +62,9 @@ async function hooksOf(routes: H3, request: Request): Promise<Partial<Hooks>> {
  * cost 1.5 KB each for good.
  */
 function toRequest(request: IncomingMessage, socket: Duplex, head: Buffer): Request | undefined {
-  const { headers, method = 'GET', url = '' } = request
-  const address = `http://${headers.host ?? ''}${url}`
-  if (!headers.host || !url.startsWith('/') || !URL.canParse(address)) return undefined
+  const { headers, method = 'GET' } = request
+  const address = addressOf(request)
+  if (!address) return undefined
   return Object.create(Request.prototype, {
     url: { value: address },
     method: { value: method },

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { OpenStream, OpenStreams } from './open-streams.ts'
+import { sentBytes } from './sent-bytes.ts'
 import { closeCodes, encodeClose, encodeFrame, opcodes } from './websocket-frame.ts'
 import { FrameFault, FrameReader, type FrameSink } from './websocket-reader.ts'
 
@@ -24,8 +25,8 @@ export type SocketConnect = (connection: WebSocketConnection) => SocketOwner
 export interface WebSocketOptions {
   /** Pings it, and closes it when this process stops. */
   readonly sockets: OpenStreams
-  /** It is closed after so many pings without a message in either direction; 0: never. */
-  readonly idlePings: number
+  /** After so many turns of `sockets` without a message in either direction the next ping closes it; 0: never. */
+  readonly idleTurns: number
   /** The longest message that it takes; one byte more closes it. Asked at each frame. */
   readonly maxMessageBytes: () => number
 }
@@ -34,6 +35,11 @@ export interface WebSocketOptions {
 const closeMs = 1000
 
 const ping = encodeFrame(opcodes.ping, new Uint8Array())
+
+/** Of what a beat looks at, besides how many bytes had been sent at the one before: something has come since. */
+const heard = -1
+/** A ping has gone, and nothing has come since. */
+const asked = -2
 
 /**
  * The server's end of a WebSocket (RFC 6455) on a bare socket, after the handshake.
@@ -52,8 +58,10 @@ export class WebSocketConnection implements OpenStream, FrameSink {
   /** The peer has closed, and waits for the answer. */
   #isSettling = false
   #isPaused = false
-  #isAlive = true
-  #quietPings = 0
+  /** `heard`, `asked`, or what had been sent when the last beat found more waiting than the socket takes. */
+  #lifeSign = heard
+  /** The turn in which the last message came or went. */
+  #quietSince: number
   /** The newest ping that could not be answered yet. One is enough (RFC 6455, section 5.5.3). */
   #unanswered: Uint8Array | undefined
   #closeTimer: NodeJS.Timeout | undefined
@@ -62,12 +70,13 @@ export class WebSocketConnection implements OpenStream, FrameSink {
   constructor(socket: Duplex, head: Uint8Array, connect: SocketConnect, options: WebSocketOptions) {
     this.#socket = socket
     this.#options = options
-    options.sockets.add(this)
+    this.#quietSince = options.sockets.turn
     this.#owner = connect(this)
     this.#reader = new FrameReader(this, options.maxMessageBytes, this.#owner.message !== undefined)
     this.#socket[connectionOf] = this
     socket.on('data', onData).on('drain', onDrain).on('end', onEnd).on('close', onClose)
-    if (this.#state !== 'open') this.#letGo()
+    if (this.#state === 'open') options.sockets.add(this)
+    else this.#letGo()
     if (socket.destroyed) this.onLost()
     else if (head.length > 0) this.onData(head)
   }
@@ -80,7 +89,7 @@ export class WebSocketConnection implements OpenStream, FrameSink {
    */
   write(frames: Uint8Array, flushed?: () => void): boolean {
     if (this.#state !== 'open') return true
-    this.#quietPings = 0
+    this.#quietSince = this.#options.sockets.turn
     if (!flushed) return this.#socket.write(frames)
     return this.#socket.write(frames, error => {
       if (!error) flushed()
@@ -104,7 +113,10 @@ export class WebSocketConnection implements OpenStream, FrameSink {
     this.#isPaused = false
     this.#read(() => this.#reader.resume())
     // What was there already may have been too much once more.
-    if (!this.#isPaused) this.#socket.resume()
+    if (this.#isPaused) return
+    this.#lifeSign = heard
+    this.#socket.resume()
+    if (this.#socket.readableEnded) this.onEnd()
   }
 
   /** Says why, and ends. A peer that does not answer within a second is cut off. */
@@ -119,19 +131,26 @@ export class WebSocketConnection implements OpenStream, FrameSink {
   }
 
   beat(): void {
-    if (!this.#isAlive) {
+    if (this.#socket.writableNeedDrain) {
+      // A ping would wait behind all that the peer has yet to read. That it reads shows that it is there.
+      const sent = sentBytes(this.#socket)
+      if (sent === this.#lifeSign) this.#socket.destroy()
+      this.#lifeSign = sent
+      return
+    }
+    // Whoever is not read from cannot show anything.
+    if (this.#lifeSign === asked && !this.#isPaused) {
       this.#socket.destroy()
       return
     }
-    this.#isAlive = false
-    const { idlePings } = this.#options
-    if (idlePings > 0 && ++this.#quietPings > idlePings) this.close(closeCodes.normal, 'idle')
-    // A full socket says by its drain that its peer is alive.
-    else if (this.#state === 'open' && !this.#socket.writableNeedDrain) this.#socket.write(ping)
+    this.#lifeSign = asked
+    const { idleTurns, sockets } = this.#options
+    if (idleTurns > 0 && sockets.turn - this.#quietSince >= idleTurns) this.close(closeCodes.normal, 'idle')
+    else if (this.#state === 'open') this.#socket.write(ping)
   }
 
   onMessage(payload: Uint8Array, binary: boolean): void {
-    this.#quietPings = 0
+    this.#quietSince = this.#options.sockets.turn
     this.#owner?.message?.(payload, binary)
   }
 
@@ -155,23 +174,23 @@ export class WebSocketConnection implements OpenStream, FrameSink {
 
   /** Bytes of the peer. */
   onData(bytes: Uint8Array): void {
-    this.#isAlive = true
+    this.#lifeSign = heard
     this.#read(() => this.#reader.push(bytes))
   }
 
   /** The peer has taken what was waiting. */
   onDrained(): void {
-    this.#isAlive = true
+    this.#lifeSign = heard
     const ping = this.#unanswered
     this.#unanswered = undefined
     if (ping && this.#state === 'open') this.#answer(ping)
     this.#owner?.drained()
   }
 
-  /** The peer says that it sends nothing any more. */
+  /** The peer says that it sends nothing any more. Without a close that counts as one, after all it has sent. */
   onEnd(): void {
-    // After the closing handshake the socket ends by itself, when what is waiting has gone.
-    if (this.#state !== 'ended' && !this.#isSettling) this.#socket.destroy()
+    // What the reader still holds comes first: `resume` looks whether this was the end.
+    if (!this.#isPaused && !this.#isSettling) this.onClose(undefined)
   }
 
   /** The socket is closed. */

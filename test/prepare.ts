@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { findChromium } from './support/chromium.ts'
 import { hasCurl } from './support/curl.ts'
 import { hasMariadb, hasStrace } from './support/installed.ts'
+import { hasMojolicious } from './support/mojolicious.ts'
 import { hasPhp } from './support/php.ts'
 
 /* Before the tests: what they need from the system is installed where that can be done, and else named. */
@@ -20,6 +21,7 @@ if (!hasCurl()) missing.push('curl')
 if (!hasStrace()) missing.push('strace')
 if (!hasMariadb()) missing.push('MariaDB (mariadbd and mariadb-install-db)')
 if (!hasPhp()) missing.push('PHP with its sockets')
+if (!hasMojolicious()) missing.push('perl with Mojolicious')
 
 const isRequired = process.env['CI'] === 'true'
 for (const part of missing) {

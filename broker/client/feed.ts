@@ -49,6 +49,11 @@ export class FeedTable<Member> {
     for (const feed of this.#feeds.values()) yield* feed.members
   }
 
+  /** Leaves no garbage, unlike an iterator: ten thousand members are asked with each sign of life of the broker. */
+  each(ask: (member: Member) => void): void {
+    this.#feeds.forEach(({ members }) => void members.forEach(member => void ask(member)))
+  }
+
   /** The messages of some batches for each feed that gets any: each message once, in order. */
   select(batches: readonly Batch[]): Map<Feed<Member>, Message[]> {
     const selected = new Map<Feed<Member>, Message[]>()

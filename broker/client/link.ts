@@ -78,6 +78,9 @@ export class Link {
       sendTimeout: 0,
       // ZMQ_IMMEDIATE: nothing is queued for a broker that is not there, to be published after it was given up.
       immediate: true,
+      // ZMQ_RCVHWM: none, since only answers and what pullers have room for come. Threat: at a mark, libzmq 4.3.5 aborts
+      // the process when a heartbeat is due to a broker that has gone.
+      receiveHighWaterMark: 0,
       ...heartbeat,
       ...reconnect,
     })

@@ -1,7 +1,8 @@
 import type { HandReply, Message, PullOffsets, PullSteps } from '../protocol/index.ts'
 import type { Pull, PullSink } from './backbone.ts'
 
-/** What one request tells at most: far from the largest that a broker reads, whatever the topics. */
+/** What one request tells at most: less than the largest that a broker reads, whatever the topics and its settings. */
+const maxOpened = 100
 const maxSteps = 1000
 
 /** What the broker has to be told of a puller that it knows. */
@@ -67,13 +68,16 @@ export class Pulls {
   /** The broker has handed over these messages. */
   take({ to, untilMs }: HandReply, messages: readonly Message[]): void {
     const isLate = this.#options.brokerMs() > untilMs
+    /** Told once, however many messages were on their way to it. */
+    const gone = new Set<number>()
     for (const [i, message] of messages.entries()) {
       const pull = to[i] ?? 0
       const puller = this.#pullers.get(pull)
-      if (!puller) this.#note({ what: 'close', pull })
+      if (!puller) gone.add(pull)
       else if (isLate) this.#note({ what: 'returned', pull, offset: message.offset })
       else this.#deliver(pull, puller, message)
     }
+    for (const pull of gone) this.#note({ what: 'close', pull })
   }
 
   /** Ends every pull. The broker notices it by the connection. */
@@ -124,12 +128,12 @@ export class Pulls {
   #tell(): void {
     const open: { pull: number; topic: string }[] = []
     for (const pull of this.#untold) {
-      if (open.length === maxSteps) break
+      if (open.length === maxOpened) break
       this.#untold.delete(pull)
       const puller = this.#pullers.get(pull)
       if (puller) open.push({ pull, topic: puller.topic })
     }
-    const steps = this.#steps.splice(0, maxSteps - open.length)
+    const steps = this.#steps.splice(0, maxSteps)
     const isAll = this.#untold.size === 0 && this.#steps.length === 0
     const expected = this.#pullers.size
     const told: PullSteps = {

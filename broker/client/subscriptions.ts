@@ -63,7 +63,7 @@ export class Subscriptions {
 
   /** The log can be reached, or has moved to another place: whoever waits for it goes on. */
   wake(): void {
-    for (const member of [...this.#feeds.members()]) member.resumeReading()
+    this.#feeds.each(member => member.resumeReading())
   }
 
   end(reason: EndReason): void {
@@ -151,6 +151,11 @@ class Member implements Subscription {
   resumeReading(): void {
     if (this.#isReading || this.#isLive || this.#isFull || this.#isClosed) return
     this.#isReading = true
+    this.#startReading()
+  }
+
+  /** A function of its own: with its closure the one above would allocate for each member that has nothing to read. */
+  #startReading(): void {
     this.#read().catch((error: unknown) => {
       // While the broker is away the subscription waits for `wake()`; anything else would end the same way again.
       if (!(error instanceof PosternError)) this.end('failed')

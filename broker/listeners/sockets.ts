@@ -18,8 +18,24 @@ const receiveHighWaterMark = 16
  */
 const replyHighWaterMark = 256
 
-/** ZMQ_HEARTBEAT_IVL and ZMQ_HEARTBEAT_TIMEOUT: a peer whose machine is gone is let go of within these. */
+/** ZMQ_HEARTBEAT_IVL and ZMQ_HEARTBEAT_TIMEOUT: a subscriber that is stopped or gone is let go of within these. */
 const heartbeat = { heartbeatInterval: 10_000, heartbeatTimeout: 30_000 }
+
+/**
+ * ZMQ_TCP_KEEPALIVE and ZMQ_TCP_MAXRT: whoever sends to us and whose machine is gone is let go of within half a minute.
+ *
+ * Threat: with heartbeats libzmq 4.3.5 aborts the whole process (`!_io_error`, stream_engine_base.cpp:310) when one is
+ * due to a peer that has gone while as much of it is unread as the high-water mark allows: whenever a publisher ends
+ * that waits for us.
+ */
+const keepalive = {
+  tcpKeepalive: 1,
+  // In seconds.
+  tcpKeepaliveIdle: 10,
+  tcpKeepaliveInterval: 10,
+  tcpKeepaliveCount: 2,
+  tcpMaxRetransmitTimeout: 30_000,
+}
 
 /**
  * ZMQ_MAXMSGSIZE, past which libzmq ends the connection. Twice what can be valid, so that what is a little too large
@@ -43,7 +59,7 @@ export function openPull(maxPayloadBytes: number): Pull {
     linger: 0,
     receiveHighWaterMark,
     maxMessageSize: maxMessageSize(maxPayloadBytes),
-    ...heartbeat,
+    ...keepalive,
   })
 }
 
@@ -60,7 +76,7 @@ export function openRouter(maxPayloadBytes: number): Router {
     maxMessageSize: maxMessageSize(maxPayloadBytes),
     // ZMQ_ROUTER_MANDATORY: a reply that cannot be delivered is an error that can be counted, not silence.
     mandatory: true,
-    ...heartbeat,
+    ...keepalive,
   })
 }
 

@@ -243,6 +243,9 @@ export interface BrokerStatus {
   /** What waits for pullers. */
   readonly pushMessages: number
   readonly pushBytes: number
+  /** What pullers have been handed and have not flushed. */
+  readonly unflushedMessages: number
+  readonly unflushedBytes: number
   /** Receivers of durable topics. */
   readonly receivers: number
   /** What is kept for them: messages, and bytes of their payloads. */

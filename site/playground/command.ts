@@ -5,13 +5,19 @@ import { roles, routeOf, type Seat } from './seat.ts'
 export interface Command {
   readonly does: string
   readonly line: string
+  /** What whoever runs it should know. */
+  readonly note?: string
 }
 
 /** What curl needs for the same. @param origin where the page is, as `http://host:port`. */
 export function commandsOf(seat: Seat, origin: string): readonly Command[] {
   const { role, topic } = seat
   const { action } = roles[role]
-  const listens = { does: 'Listen', line: `${listening} ${quoted(origin + routeOf(seat))}` }
+  const listens = {
+    does: 'Listen',
+    line: `${listening} ${quoted(origin + routeOf(seat))}`,
+    note: 'curl answers no pings: the server ends this at the second one, within a minute by default.',
+  }
   const sends = {
     does: action ?? '',
     line: `curl${asBinary(seat)} --data-raw ${quoted(seat.message)} ${quoted(`${origin}/${role}/${topicPath(topic)}`)}`,

@@ -21,7 +21,7 @@ export type Outcome =
   | { readonly kind: 'refused'; readonly reason: string }
   /** It may have arrived, or not. */
   | { readonly kind: 'unknown' }
-  /** It has not left: the connection did not open. */
+  /** It has not left: the connection did not open, or another took its place first. */
   | { readonly kind: 'unsent' }
 
 /** One WebSocket at a time, which is opened again only when somebody asks for it. */
@@ -41,10 +41,15 @@ export class Connection {
     return this.#socket !== undefined
   }
 
-  /** Connects, in the place of a connection that is there. @param route the path and query on the page's own host. */
+  /**
+   * Connects, in the place of a connection that is there. What waited for that one is not sent: it was meant for its
+   * route.
+   *
+   * @param route the path and query on the page's own host.
+   */
   open(route: string): void {
     this.#socket?.close(1000)
-    this.#abandonSent()
+    this.#abandon()
     const url = new URL(route, location.href)
     url.protocol = url.protocol.replace('http', 'ws')
     const socket = new WebSocket(url, [subprotocol])
@@ -62,13 +67,12 @@ export class Connection {
     socket.onclose = ({ code, reason }) => {
       if (socket !== this.#socket) return
       this.#socket = undefined
-      this.#abandonSent()
-      for (const _ of this.#waiting.splice(0)) this.#owner.settled({ kind: 'unsent' })
+      this.#abandon()
       this.#owner.state({ kind: 'closed', code, reason })
     }
   }
 
-  /** Sends a message now, or once the connection is open. */
+  /** Sends a message now, or once the connection is open that `open` has begun. */
   send(message: string | Uint8Array<ArrayBuffer>): void {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#send(this.#socket, message)
     else this.#waiting.push(message)
@@ -94,7 +98,8 @@ export class Connection {
     else if (told.kind === 'refused') this.#owner.settled({ kind: 'refused', reason: told.reason })
   }
 
-  #abandonSent(): void {
+  #abandon(): void {
     for (const _ of this.#sentAtMs.splice(0)) this.#owner.settled({ kind: 'unknown' })
+    for (const _ of this.#waiting.splice(0)) this.#owner.settled({ kind: 'unsent' })
   }
 }

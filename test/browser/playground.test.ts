@@ -94,10 +94,10 @@ describeInChromium('the playground', () => {
       'closed 1000, normal',
       'open',
     ])
+    await subscriber.button('Connect').click()
+    await subscriber.is('open')
     server.context.sockets.shutDown()
-    await publisher.is('closed 1001, going away')
-    await publisher.button('Connect').click()
-    await publisher.is('open')
+    for (const seat of [publisher, subscriber]) await seat.is('closed 1001, going away')
   })
 
   it('says when a connection is refused, and that what waited for it is not sent', async () => {
@@ -111,6 +111,23 @@ describeInChromium('the playground', () => {
       'not sent',
     )
     // The browser complains of it, too.
+    expect(reader.complaints.splice(0)).toEqual([expect.stringContaining('WebSocket connection')])
+  })
+
+  it('never sends what waited for one topic to another', async () => {
+    const { url } = await start()
+    const reader = await openReader(browser())
+    const play = await PlaygroundPage.open(reader, url, '#pub=elsewhere&sub=news')
+    const [publisher, subscriber] = [play.seat('Publisher 1'), play.seat('Subscriber 1')]
+    await subscriber.button('Connect').click()
+    await subscriber.is('open')
+    // In one turn of the page, before any connection can be open.
+    await publisher.sayAndMove('for elsewhere', 'news')
+    await publisher.notes('not sent')
+    await publisher.notes('/pub/news')
+    await publisher.say('for news')
+    await subscriber.shows('for news')
+    // The browser complains of the connection that was given up.
     expect(reader.complaints.splice(0)).toEqual([expect.stringContaining('WebSocket connection')])
   })
 
@@ -223,6 +240,14 @@ describeInChromium('the playground', () => {
         .map(part => part.outerHTML.slice(0, 80)),
     )
     expect(wider).toEqual([])
+  })
+
+  it('says beside a command that listens that curl is cut off by the pings', async () => {
+    const { url } = await start()
+    const play = await PlaygroundPage.open(await openReader(browser()), url, '#pull=jobs&sub=news')
+    await play.seat('Puller 1').commands()
+    expect(await play.seat('Puller 1').box.locator('.hint').textContent()).toContain('answers no pings')
+    expect(await play.seat('Subscriber 1').box.locator('.hint').count()).toBe(0)
   })
 
   describeWithCurl('shows commands', () => {

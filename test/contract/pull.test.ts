@@ -8,19 +8,19 @@ import { MemoryBackbone } from '../support/memory-backbone.ts'
 import { startBrokerProcess, temporaryFolder } from '../support/processes.ts'
 import { TestPuller, untilPullers } from '../support/test-puller.ts'
 
-const maxPushBytes = 64 * 1024
+const maxUnpulledBytes = 128 * 1024
 const jobs = spaceTopic('push', 'jobs')
 
 /** The same log, as two processes see it. */
 async function relays(): Promise<[Backbone, Backbone]> {
   const config = join(await temporaryFolder(), 'broker.config.json')
-  await writeFile(config, JSON.stringify({ maxPushBytes }))
+  await writeFile(config, JSON.stringify({ maxUnpulledBytes }))
   const broker = await startBrokerProcess({ POSTERN_CONFIG: config })
   return [new Relay({ broker: broker.requests }), new Relay({ broker: broker.requests })]
 }
 
 async function memory(): Promise<[Backbone, Backbone]> {
-  const backbone = new MemoryBackbone({ maxPushBytes })
+  const backbone = new MemoryBackbone({ maxUnpulledBytes })
   return [backbone, backbone]
 }
 
@@ -159,7 +159,7 @@ describe.each([
     await publish(payload)
     await expect(publish('more')).rejects.toMatchObject({
       code: 'BACKLOG_FULL',
-      bound: { limit: maxPushBytes, setting: 'maxPushBytes' },
+      bound: { limit: maxUnpulledBytes, setting: 'maxUnpulledBytes' },
     })
     expect(await publish(payload, jobs, { idempotencyKey: 'first' })).toEqual(first)
     await publish('one', spaceTopic('push', 'pulled'))

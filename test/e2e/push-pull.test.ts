@@ -68,11 +68,14 @@ const pulled = (wire: WebsocketWire, count: number) =>
   wire.until(() => wire.payloads.length >= count, `${count} messages`)
 const texts = (wire: WebsocketWire) => wire.payloads.map(payload => payload.toString())
 
+/** One topic alone may hold half of it: four of the largest messages. */
+const maxUnpulledBytes = 2 * 1024 * 1024
+
 describe('push and pull', () => {
   const ends: (() => unknown)[] = []
   let all: Awaited<ReturnType<typeof started>>
   beforeAll(async () => {
-    all = await started({ maxPushBytes: 1024 * 1024 }, end => void ends.push(end))
+    all = await started({ maxUnpulledBytes }, end => void ends.push(end))
   })
   afterAll(async () => {
     for (const end of ends.toReversed()) await end()
@@ -144,12 +147,12 @@ describe('push and pull', () => {
     const refused = await post(here.url, topic, 'more')
     expect([refused.status, await refused.json()]).toMatchObject([
       503,
-      { error: { code: 'BACKLOG_FULL', limit: 1024 * 1024, setting: 'maxPushBytes' } },
+      { error: { code: 'BACKLOG_FULL', limit: maxUnpulledBytes, setting: 'maxUnpulledBytes' } },
     ])
     const told = await WebsocketWire.open(`${here.url}/push/${topic}`, protocol)
     told.send(frame(text, 'more'))
     await told.until(() => told.payloads.length === 1)
-    expect(JSON.parse(String(told.payloads[0]))).toMatchObject({ error: { setting: 'maxPushBytes' } })
+    expect(JSON.parse(String(told.payloads[0]))).toMatchObject({ error: { setting: 'maxUnpulledBytes' } })
     const bare = await WebsocketWire.open(`${there.url}/push/${topic}`)
     bare.send(frame(text, 'more'))
     expect(await bare.closed()).toBe(1013)

@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises'
 import { expect, it } from 'vitest'
 import { type FunctionsProcess, startBrokerProcess, startFunctionsProcess } from '../support/processes.ts'
 import { ResidentWatch } from '../support/resident.ts'
@@ -48,10 +47,6 @@ class HealthyPair {
     expect(this.#publisher.frames).toEqual([])
     expect(this.#publisher.isOver).toBe(false)
   }
-}
-
-async function openFilesOf({ program }: FunctionsProcess): Promise<number> {
-  return (await readdir(`/proc/${program.child.pid}/fd`)).length
 }
 
 const hexOf = (digits: string) => Buffer.from(digits).toString('hex')
@@ -306,7 +301,7 @@ it('keeps 1,000 connections that never read from hurting others, and cuts off th
 it('lets go of 100 connections that hear a close and never end', async () => {
   const server = await startServer()
   const pair = await HealthyPair.of(server)
-  const before = await openFilesOf(server)
+  const before = await server.openFiles()
   await many(100, async i => {
     const wire = await WebsocketWire.open(`${server.url}/sub/hostile`)
     wire.socket.allowHalfOpen = true
@@ -314,14 +309,14 @@ it('lets go of 100 connections that hear a close and never end', async () => {
     await wire.over()
     expect(wire.frames.map(({ opcode }) => opcode)).toEqual([close])
   })
-  await expect.poll(() => openFilesOf(server), { timeout: 20_000 }).toBeLessThanOrEqual(before)
+  await expect.poll(() => server.openFiles(), { timeout: 20_000 }).toBeLessThanOrEqual(before)
   await pair.exchange(100)
 })
 
 it('survives 500 connections that vanish in the middle of what they say', async () => {
   const server = await startServer()
   const pair = await HealthyPair.of(server)
-  const before = await openFilesOf(server)
+  const before = await server.openFiles()
   await many(500, async i => {
     const wire = await WebsocketWire.open(`${server.url}/${i % 2 ? 'pub' : 'sub'}/hostile`)
     wire.send(frame(binary, Buffer.alloc(1000)).subarray(0, i))
@@ -329,6 +324,6 @@ it('survives 500 connections that vanish in the middle of what they say', async 
     await wire.over()
   })
   await pair.exchange(100)
-  await expect.poll(() => openFilesOf(server), { timeout: 20_000 }).toBeLessThanOrEqual(before)
+  await expect.poll(() => server.openFiles(), { timeout: 20_000 }).toBeLessThanOrEqual(before)
   expect(server.program.output()).not.toContain('"error"')
 }, 60_000)

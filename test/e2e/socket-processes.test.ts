@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type AtEnd, startBrokerProcess, startFunctionsProcess } from '../support/processes.ts'
-import { closing, frame, opcodes, WebsocketWire } from '../support/websocket-wire.ts'
+import { closing, frame, handshake, opcodes, WebsocketWire } from '../support/websocket-wire.ts'
 
-const { text, binary, continuation, close } = opcodes
+const { text, binary, continuation, close, ping } = opcodes
 const v1 = { headers: { 'Sec-WebSocket-Protocol': 'postern.v1' } }
 
 const ends: (() => Promise<void>)[] = []
@@ -29,11 +29,15 @@ let topics = 0
 /** A topic that no other test uses. */
 const newTopic = () => `t${++topics}`
 
+/** The broker's own bound. */
+const maxPayloadBytes = 262_144
+
 const told = (wire: WebsocketWire, count: number) =>
   wire.until(() => wire.told.length >= count && wire.told, `${count} frames`)
 /** A publisher that waits for its receipts. */
 const publisher = (topic: string) => WebsocketWire.open(`${here}/pub/${topic}`, v1)
 const subscriber = (path: string) => WebsocketWire.open(`${there}/sub/${path}`)
+const peer = (url: string, topic: string, query = '') => WebsocketWire.open(`${url}/bus/${topic}${query}`)
 const publish = async (topic: string, payload: string | Uint8Array) => {
   const pub = await publisher(topic)
   pub.send(frame(typeof payload === 'string' ? text : binary, payload), frame(close, closing(1000)))
@@ -108,8 +112,7 @@ describe.each(kinds)('between two functions processes, $kind', ({ kind, opcode, 
 
   it('is heard on a bus by every other peer, and by its sender where it asks for it', async () => {
     const t = newTopic()
-    const bus = (url: string, query = '') => WebsocketWire.open(`${url}/bus/${t}${query}`)
-    const [one, two, echo] = [await bus(here), await bus(there), await bus(there, '?echo=1')]
+    const [one, two, echo] = [await peer(here, t), await peer(there, t), await peer(there, t, '?echo=1')]
     one.send(frame(opcode, of('one')))
     await told(two, 1)
     two.send(frame(opcode, of('two')))
@@ -118,6 +121,122 @@ describe.each(kinds)('between two functions processes, $kind', ({ kind, opcode, 
     expect(await told(one, 2)).toEqual(['two', 'echo'].map(shown))
     expect(await told(two, 2)).toEqual(['one', 'echo'].map(shown))
     expect(await told(echo, 3)).toEqual(['one', 'two', 'echo'].map(shown))
+  })
+
+  it('is of exactly its topic on a bus, and of one name space alone', async () => {
+    const t = newTopic()
+    const wires = [await peer(there, t), await peer(there, `${t}/a`), await subscriber(t)]
+    const from = [await peer(here, t), await peer(here, `${t}/a`), await publisher(t)]
+    for (const [i, wire] of from.entries()) wire.send(frame(opcode, of(`of ${i}`)))
+    for (const [i, wire] of wires.entries()) expect(await told(wire, 1)).toEqual([shown(`of ${i}`)])
+    // What comes last has nothing between it and the first.
+    for (const [i, wire] of from.entries()) wire.send(frame(opcode, of(`last ${i}`)))
+    for (const [i, wire] of wires.entries())
+      expect(await told(wire, 2)).toEqual([`of ${i}`, `last ${i}`].map(shown))
+  })
+
+  it('has topics that are percent-decoded on a bus, too', async () => {
+    const t = newTopic()
+    const [one, two] = [await peer(here, `${t}/q%2Fr?x=1`), await peer(there, `${t}/%71/r`)]
+    one.send(frame(opcode, of('x')))
+    expect(await told(two, 1)).toEqual([shown('x')])
+  })
+
+  it('is published by a publisher alone, who hears nothing: what a subscriber sends is ignored', async () => {
+    const t = newTopic()
+    const [sub, other] = [await subscriber(t), await WebsocketWire.open(`${here}/sub/${t}`)]
+    const pub = await WebsocketWire.open(`${here}/pub/${t}`)
+    sub.send(frame(opcode, of('ignored')), frame(opcode, of('part'), { fin: false }), frame(ping, 'read'))
+    expect(await told(sub, 1)).toEqual(['pong read'])
+    pub.send(frame(opcode, of('x')), frame(close, closing(1000)))
+    expect(await told(other, 1)).toEqual([shown('x')])
+    expect(await told(sub, 2)).toEqual(['pong read', shown('x')])
+    expect(await pub.over()).toEqual(['close 1000'])
+  })
+
+  it('may be of the largest size, by WebSocket, bus and POST, and one more byte closes with 1009', async () => {
+    const t = newTopic()
+    const [sub, bus] = [await subscriber(t), await peer(there, t)]
+    const [pub, sender] = [await publisher(t), await peer(here, t)]
+    const largest = Buffer.alloc(maxPayloadBytes, of('x'))
+    const larger = frame(opcode, Buffer.alloc(maxPayloadBytes + 1, of('x')))
+    for (const wire of [pub, sender]) wire.send(frame(opcode, largest))
+    for (const path of ['pub', 'bus']) {
+      // One after the other: what comes by two doors has no order.
+      await Promise.all([sub, bus].map(wire => wire.until(() => wire.payloads.length > 0)))
+      expect((await post(`/${path}/${t}`, largest)).status).toBe(200)
+      expect((await post(`/${path}/${t}`, Buffer.concat([largest, Buffer.from('x')]))).status).toBe(413)
+    }
+    for (const wire of [sub, bus]) {
+      await wire.until(() => wire.payloads.length === 2)
+      expect(wire.frames.map(frame => frame.opcode)).toEqual([opcode, opcode])
+      expect(wire.payloads.every(payload => payload.equals(largest))).toBe(true)
+    }
+    for (const wire of [pub, sender, sub]) {
+      wire.send(larger)
+      expect(await wire.closed()).toBe(1009)
+      expect((await wire.over()).at(-1)).toBe('close 1009 message too large')
+    }
+    await publish(t, of('after'))
+    const later = await subscriber(`${t}?history=2`)
+    await later.until(() => later.payloads.length === 2)
+    expect(later.payloads).toEqual([largest, Buffer.from(of('after'))])
+  })
+
+  it('has left when the close of its sender is answered, with the same code', async () => {
+    const t = newTopic()
+    for (const code of [1000, 1001, 3000, 4999]) {
+      const pub = await WebsocketWire.open(`${here}/pub/${t}`)
+      pub.send(frame(opcode, of(`${code}`)), frame(close, closing(code, 'bye')))
+      expect(await pub.over()).toEqual([`close ${code}`])
+      // A new subscriber finds it in the past: it was there before the answer.
+      const sub = await subscriber(`${t}?history=1`)
+      expect(await told(sub, 1)).toEqual([shown(`${code}`)])
+      for (const wire of [sub, await peer(there, t)]) {
+        wire.send(frame(close, closing(code, 'bye')))
+        expect((await wire.over()).at(-1)).toBe(`close ${code}`)
+      }
+    }
+  })
+
+  it('is not disturbed by pings, which are answered with what they say', async () => {
+    const t = newTopic()
+    const [sub, bus] = [await subscriber(t), await peer(there, t)]
+    for (const [path, hearer] of [
+      ['pub', sub],
+      ['bus', bus],
+    ] as const) {
+      const wire = await WebsocketWire.open(`${here}/${path}/${t}`)
+      const whole = Buffer.from(of('fragments'))
+      wire.send(
+        frame(ping, 'before'),
+        frame(opcode, whole.subarray(0, 4), { fin: false }),
+        frame(ping, Buffer.alloc(125, 'x')),
+        frame(continuation, whole.subarray(4)),
+        frame(ping),
+      )
+      hearer.send(frame(ping, 'hears'))
+      expect(await told(wire, 3)).toEqual(['pong before', `pong ${'x'.repeat(125)}`, 'pong '])
+      expect((await told(hearer, 2)).toSorted()).toEqual([shown('fragments'), 'pong hears'].toSorted())
+    }
+  })
+
+  it('is published to its last, though its sender has ended its side of the connection', async () => {
+    const t = newTopic()
+    const sub = await subscriber(t)
+    const names = Array.from({ length: 1000 }, (_, i) => `${i}`)
+    const frames = names.map(name => frame(opcode, of(name)))
+    for (const [last, closed] of [
+      [[frame(close, closing(1000))], 'close 1000'],
+      [[], 'close'],
+    ] as const) {
+      const before = sub.frames.length
+      const pub = await publisher(t)
+      pub.socket.end(Buffer.concat([...frames, ...last]))
+      expect((await told(sub, before + names.length)).slice(before)).toEqual(names.map(shown))
+      expect((await pub.over()).at(-1)).toBe(closed)
+      expect(pub.payloads).toHaveLength(names.length)
+    }
   })
 
   it('goes by POST as it goes by WebSocket', async () => {
@@ -133,15 +252,6 @@ describe.each(kinds)('between two functions processes, $kind', ({ kind, opcode, 
 })
 
 describe('between two functions processes', () => {
-  it('a publisher hears nothing back, and a subscriber can publish nothing', async () => {
-    const t = newTopic()
-    const [sub, pub] = [await subscriber(t), await WebsocketWire.open(`${here}/pub/${t}`)]
-    sub.send(frame(text, 'from a subscriber'))
-    pub.send(frame(text, 'x'), frame(close, closing(1000)))
-    expect(await told(sub, 1)).toEqual(['text x'])
-    expect(await pub.over()).toEqual(['close 1000'])
-  })
-
   it('the client of a browser needs nothing else', async () => {
     const t = newTopic()
     const url = (base: string, path: string) => `${base.replace('http', 'ws')}/${path}/${t}`
@@ -183,6 +293,29 @@ describe('between two functions processes', () => {
     const wire = await WebsocketWire.open(`${url}/sub/a`)
     program.kill('SIGTERM')
     expect(await wire.closed()).toBe(1001)
+    expect(await program.ended).toBe(0)
+  })
+
+  it('a process that stops closes those, too, whose handshake ends only then, and does not wait for them', async () => {
+    const broker = await startBrokerProcess()
+    const { url, program } = await startFunctionsProcess(broker.requests, { POSTERN_MODE: 'test' })
+    const open = await WebsocketWire.open(`${url}/sub/a`)
+    const routes = ['sub/a', 'pub/a', 'bus/a', 'push/a', 'pull/a', 'echo']
+    const late = routes.map(route => {
+      const wire = new WebsocketWire(url)
+      const head = handshake(`${url}/${route}`)
+      wire.send(head.slice(0, -2))
+      return { wire, rest: head.slice(-2) }
+    })
+    // Answered after all that came before it on this machine's own network: the halves have been read.
+    await fetch(`${url}/health/live`)
+    program.kill('SIGTERM')
+    expect(await open.closed()).toBe(1001)
+    for (const { wire, rest } of late) wire.send(rest)
+    for (const { wire } of late) {
+      expect((await wire.answer()).status).toBe(101)
+      expect(await wire.over()).toEqual(['close 1001 going away'])
+    }
     expect(await program.ended).toBe(0)
   })
 

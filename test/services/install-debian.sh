@@ -12,6 +12,7 @@ has php || missing="$missing php-cli"
 has curl || missing="$missing curl"
 has strace || missing="$missing strace"
 [ -x /usr/sbin/mariadbd ] || has mariadbd || missing="$missing mariadb-server"
+perl -MMojo::UserAgent -e 1 2>/dev/null || missing="$missing libmojolicious-perl"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then

@@ -3,9 +3,11 @@ import { type Message, type PullSteps, spaceTopic } from '../../broker/protocol/
 import { messageOf } from './messages.ts'
 
 export const defaultBounds: DeliveryBounds = {
-  maxPushBytes: 10_000,
+  maxPushBytes: 100_000,
+  maxUnpulledBytes: 50_000,
+  pushAgeMs: 100_000,
   pullWindowMessages: 3,
-  pullWindowBytes: 1000,
+  pullWindowBytes: 10_000,
   peerTimeoutMs: 1000,
 }
 
@@ -112,7 +114,7 @@ export class DeliveryModel {
       for (const peer of peers) if (!silent.includes(peer)) this.tell(peer)
     }
     if (ms > defaultBounds.peerTimeoutMs) for (const peer of silent) this.#forget(peer)
-    this.delivery.expire(this.nowMs)
+    this.delivery.expire(this.nowMs, this.nowMs)
     this.#fail()
   }
 

@@ -40,7 +40,7 @@ export interface MemoryBackboneOptions {
   /** What a subscription may have waiting before it is ended as slow. Default: 1 MiB. */
   readonly maxBufferedBytes?: number
   /** What may wait for pullers before publishers are refused. Default: 16 MiB. */
-  readonly maxPushBytes?: number
+  readonly maxUnpulledBytes?: number
   /** What holds for topics, by their patterns. Default: none is durable. */
   readonly topics?: Readonly<Record<string, TopicRule>>
   /** The newest so many messages can be replayed. Default: 10,000. */
@@ -73,14 +73,14 @@ export class MemoryBackbone implements Backbone {
       defaultTopic: 'chat',
       maxPayloadBytes: 256 * 1024,
       maxBufferedBytes: 1024 * 1024,
-      maxPushBytes: 16 * 1024 * 1024,
+      maxUnpulledBytes: 16 * 1024 * 1024,
       topics: {},
       maxRetainedMessages: 10_000,
       reached: true,
       nowMs: Date.now,
       ...options,
     }
-    this.#pulls = new MemoryPulls(this.#options.maxPushBytes)
+    this.#pulls = new MemoryPulls(this.#options.maxUnpulledBytes)
     this.#receives = new MemoryReceives(this.#options.topics)
     this.#reached = this.#options.reached
     this.#state = this.#reached ? 'up' : 'away'

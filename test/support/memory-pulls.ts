@@ -15,14 +15,28 @@ export class MemoryPulls {
     this.#maxBytes = maxBytes
   }
 
-  get figures(): Pick<BrokerStatus, 'pullers' | 'pushMessages' | 'pushBytes'> {
-    return { pullers: this.#pullers.size, pushMessages: this.#waiting.length, pushBytes: this.#waitingBytes }
+  get figures(): Pick<
+    BrokerStatus,
+    'pullers' | 'pushMessages' | 'pushBytes' | 'unflushedMessages' | 'unflushedBytes'
+  > {
+    const unflushed = [...this.#pullers].flatMap(puller => [...puller.unflushed])
+    return {
+      pullers: this.#pullers.size,
+      pushMessages: this.#waiting.length,
+      pushBytes: bytesOf(this.#waiting),
+      unflushedMessages: unflushed.length,
+      unflushedBytes: bytesOf(unflushed),
+    }
   }
 
-  /** @throws PosternError `BACKLOG_FULL` */
+  /** A topic that nobody pulls may hold as much as is free beside it. @throws PosternError `BACKLOG_FULL` */
   assertRoom(topic: string): void {
-    if (this.#waitingBytes < this.#maxBytes || this.#next(topic)) return
-    const bound = { limit: this.#maxBytes, setting: 'maxPushBytes' }
+    const pulled = new Set([...this.#pullers].map(puller => puller.topic))
+    if (pulled.has(topic)) return
+    const unpulled = this.#waiting.filter(message => !pulled.has(message.topic))
+    const own = unpulled.filter(message => message.topic === topic)
+    if (bytesOf(own) < this.#maxBytes - bytesOf(unpulled)) return
+    const bound = { limit: this.#maxBytes, setting: 'maxUnpulledBytes' }
     throw new PosternError('BACKLOG_FULL', undefined, bound)
   }
 
@@ -75,10 +89,6 @@ export class MemoryPulls {
     queueMicrotask(() => this.#handOver())
   }
 
-  get #waitingBytes(): number {
-    return this.#waiting.reduce((sum, { weight }) => sum + weight, 0)
-  }
-
   #next(topic: string): Puller | undefined {
     return [...this.#pullers].find(puller => puller.topic === topic && hasRoom(puller))
   }
@@ -91,6 +101,9 @@ interface Puller {
 }
 
 function hasRoom({ unflushed }: Puller): boolean {
-  const bytes = [...unflushed].reduce((sum, { weight }) => sum + weight, 0)
-  return unflushed.size < windowMessages && bytes < windowBytes
+  return unflushed.size < windowMessages && bytesOf(unflushed) < windowBytes
+}
+
+function bytesOf(messages: Iterable<Message>): number {
+  return [...messages].reduce((sum, { weight }) => sum + weight, 0)
 }

@@ -73,6 +73,17 @@ export class PlaygroundSeat {
     await this.message.press('Enter')
   }
 
+  /** Sends a text and takes another topic in one turn of the page, faster than any connection opens. */
+  async sayAndMove(text: string, topic: string): Promise<void> {
+    await this.message.fill(text)
+    await this.topic.evaluate((field, topic) => {
+      if (!(field instanceof HTMLInputElement)) throw new Error('The topic is no field.')
+      field.form?.requestSubmit()
+      field.value = topic
+      field.dispatchEvent(new Event('change', { bubbles: true }))
+    }, topic)
+  }
+
   /** Waits until its log has exactly these texts of messages, newest first. */
   async shows(...texts: string[]): Promise<void> {
     await expect

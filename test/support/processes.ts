@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -139,6 +139,8 @@ export interface FunctionsProcess {
   readonly program: Program
   /** The processes that it has started. */
   children(): Promise<number[]>
+  /** How many files and sockets it holds. */
+  openFiles(): Promise<number>
 }
 
 export async function startFunctionsProcess(
@@ -157,6 +159,7 @@ export async function startFunctionsProcess(
       const listed = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
       return listed.trim().split(' ').map(Number)
     },
+    openFiles: async () => (await readdir(`/proc/${pid}/fd`)).length,
   }
 }
 

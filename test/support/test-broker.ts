@@ -63,6 +63,8 @@ export class TestBroker {
       idempotencyMs: 60_000,
       maxIdempotencyKeys: 1000,
       maxPushBytes: 1024 * 1024,
+      maxUnpulledBytes: 512 * 1024,
+      pushAgeMs: 60_000,
       pullWindowMessages: 64,
       pullWindowBytes: 64 * 1024,
       ...settings,

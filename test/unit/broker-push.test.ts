@@ -23,7 +23,7 @@ describe('a message of a push topic', () => {
   })
 
   it('goes to a puller also when a full batch was put into the log in between', () => {
-    const test = new TestBroker({ pullWindowMessages: 1000 })
+    const test = new TestBroker({ pullWindowMessages: 1000, pullWindowBytes: 1024 * 1024 })
     test.delivery.take('peer', opening, 0)
     test.request(...Array.from({ length: 300 }, (_, i) => (i % 2 ? pushed(String(i)) : publication())))
     test.turn()

@@ -42,6 +42,26 @@ describe('the open streams', () => {
     expect(vi.getTimerCount()).toBe(1)
   })
 
+  it('have a clock that turns while they are there, and never tells too early that a time has gone by', () => {
+    const streams = new OpenStreams(5000, Math.random)
+    streams.add(streamOf())
+    vi.advanceTimersByTime(999)
+    const { turn } = streams
+    vi.advanceTimersByTime(1500)
+    expect(streams.turn - turn).toBeLessThan(streams.turnsOf(1501))
+    vi.advanceTimersByTime(1000)
+    expect(streams.turn - turn).toBe(streams.turnsOf(1501))
+  })
+
+  it('are ended at once when they come after all others were', () => {
+    const streams = new OpenStreams(15_000, Math.random)
+    streams.shutDown()
+    const late = streamOf()
+    streams.add(late)
+    expect(late.shutDown).toHaveBeenCalledOnce()
+    expect([streams.size, vi.getTimerCount()]).toEqual([0, 0])
+  })
+
   it('are all ended, also where each leaves as it ends', () => {
     const streams = new OpenStreams(15_000, Math.random)
     const all = Array.from({ length: 5 }, () => {

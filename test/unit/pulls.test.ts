@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Pulls } from '../../broker/client/pulls.ts'
-import type { PullSteps } from '../../broker/protocol/index.ts'
+import { maxBatchBytes, type PullSteps } from '../../broker/protocol/index.ts'
 import { messageOf } from '../support/messages.ts'
 import { settled } from '../support/model-log.ts'
 import { TestPuller } from '../support/test-puller.ts'
@@ -81,13 +81,30 @@ describe('the broker is told', () => {
 
   it('no more than a thousand steps at once', async () => {
     const { pulls, heard, hand } = begin()
-    for (let i = 0; i < 2500; i++) pulls.add('$push/a', new TestPuller())
-    expect((await heard()).map(({ open }) => open.length)).toEqual([1000, 1000, 500])
+    for (let i = 0; i < 1500; i++) pulls.add('$push/a', new TestPuller())
+    await heard()
     hand(
       Array.from({ length: 1500 }, (_, i) => i + 1),
       Array.from({ length: 1500 }, (_, i) => i),
     )
     expect((await heard()).map(({ flushed }) => flushed.length)).toEqual([1000, 500])
+  })
+
+  it('less in one request than a broker reads that is set to the smallest payload, whatever the topics', async () => {
+    const { pulls, heard, hand } = begin()
+    const longest = `$push/${'"'.repeat(249)}`
+    for (let i = 0; i < 1500; i++) pulls.add('$push/a', new TestPuller())
+    await heard()
+    for (let i = 0; i < 1500; i++) pulls.add(longest, new TestPuller())
+    hand(
+      Array.from({ length: 1500 }, (_, i) => i + 1),
+      Array.from({ length: 1500 }, (_, i) => 1e12 + i),
+    )
+    const requests = await heard()
+    const sizes = requests.map(steps => JSON.stringify(steps).length)
+    expect(requests.flatMap(({ open }) => open)).toHaveLength(1500)
+    expect(requests.flatMap(({ flushed }) => flushed)).toHaveLength(1500)
+    expect(Math.max(...sizes)).toBeLessThan(2 * maxBatchBytes - 1024)
   })
 
   it('at every sign that this process is alive, while it has pullers', async () => {
@@ -161,10 +178,10 @@ describe('a message', () => {
     expect(puller.told).toEqual([])
   })
 
-  it('for a puller that is gone has the broker told once more that it is', async () => {
+  it('for a puller that is gone has the broker told once more that it is, once for all of them', async () => {
     const { heard, hand } = begin()
-    hand([5], [7])
-    expect(await heard()).toEqual([{ ...nothing, close: [5] }])
+    hand([5, 6, 5, 5], [7, 8, 9, 10])
+    expect(await heard()).toEqual([{ ...nothing, close: [5, 6] }])
   })
 
   it('at which its puller throws ends that puller alone', async () => {

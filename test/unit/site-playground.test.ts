@@ -111,6 +111,18 @@ describe('the commands of the playground', () => {
     ])
   })
 
+  it('say of those that listen by a handshake how soon the server ends them', () => {
+    const notesOf = (role: Role) => commandsOf(newSeat(role, 'a'), origin).map(({ note }) => note)
+    const [endsSoon] = notesOf('pull')
+    expect(endsSoon).toContain('curl answers no pings')
+    expect(notesOf('bus')).toEqual([undefined, endsSoon])
+    expect([...notesOf('sub'), ...notesOf('pub'), ...notesOf('push')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ])
+  })
+
   it('are words of a shell, whatever is in them', () => {
     const seats = anySeat.filter(({ message, topic }) => !message.includes('\0') && topic.isWellFormed())
     fc.assert(

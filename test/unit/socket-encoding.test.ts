@@ -5,10 +5,10 @@ import { encodeMessages, SocketEncoder } from '../../functions/socket-encoding.t
 const messageOf = (
   offset: number,
   payload: string | Uint8Array,
-  fields: { topic?: string; binary?: boolean } = {},
+  fields: { topic?: string; type?: string; binary?: boolean } = {},
 ) => {
   const bytes = Buffer.from(payload)
-  const label = { topic: fields.topic ?? 'a', type: 'note', binary: fields.binary ?? false }
+  const label = { topic: fields.topic ?? 'a', type: fields.type ?? 'note', binary: fields.binary ?? false }
   return new Message({ epoch: 'aaaaaaaaaaaa', offset, timeMs: 0 }, label, bytes, 0, bytes.length)
 }
 
@@ -49,5 +49,20 @@ describe('messages for a WebSocket', () => {
     const messages = [messageOf(1, 'hi')]
     expect(encoder.encode(messages)).toBe(encoder.encode(messages))
     expect(encoder.encode([...messages])).not.toBe(encoder.encode(messages))
+  })
+
+  it('are encoded once, too, for those that leave out their own', () => {
+    const encoder = new SocketEncoder({ envelope: false })
+    const from = (type: string, offset: number) => messageOf(offset, type + offset, { type })
+    const messages = [from('a', 1), from('b', 2), from('c', 3), from('b', 4), from('a', 5)]
+    const all = encoder.encode(messages)
+    const shown = (except: string) => Buffer.from(encoder.encode(messages, except)).toString('latin1')
+    expect(shown('a')).toBe('\x81\x02b2\x81\x02c3\x81\x02b4')
+    expect(shown('b')).toBe('\x81\x02a1\x81\x02c3\x81\x02a5')
+    expect(shown('c')).toBe('\x81\x02a1\x81\x02b2\x81\x02b4\x81\x02a5')
+    expect(encoder.encode(messages, 'd')).toBe(all)
+    expect(encoder.encode(messages, 'a').byteOffset).toBe(all.byteOffset + 4)
+    const alone = [from('a', 1)]
+    expect(encoder.encode(alone, 'a')).toHaveLength(0)
   })
 })
