@@ -288,7 +288,7 @@ describe('a pull', () => {
     expect(ask(pull({ close: [1] }))?.head).toEqual({ op: 'pull', seq: 8, pullers: 1 })
     expect(test.handed).toEqual(['peer 1 a', 'peer 2 a'])
     ask(pull({ flushed: [{ pull: 2, offsets: [1] }] }))
-    expect(test.delivery.counters).toEqual({ flushed: 1, returned: 1, expired: 0 })
+    expect(test.delivery.counters).toEqual({ flushed: 1, returned: 1, pushExpired: 0 })
   })
 
   it('that was meant for another process of the broker is refused, and changes nothing', () => {
