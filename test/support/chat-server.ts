@@ -3,6 +3,7 @@ import { toNodeHandler } from 'h3/node'
 import { onTestFinished } from 'vitest'
 import { PosternError } from '#protocol'
 import { createApp } from '../../functions/app.ts'
+import type { OpenStream } from '../../functions/open-streams.ts'
 import { serve } from '../../functions/server.ts'
 import { type TestContext, type TestContextOptions, testContext } from './function-hosts.ts'
 
@@ -23,7 +24,7 @@ export interface ChatServer {
   openStreams(): number
   /** The idempotency keys of the publish requests, in their order. */
   readonly keys: readonly string[]
-  /** Ends every event stream, as a server does that stops. */
+  /** Ends every event stream, as a server does that stops, and takes new ones. */
   endStreams(): void
   /** Publishes with a plain POST, as curl does. */
   post(topic: string, body: string | Uint8Array<ArrayBuffer>): Promise<void>
@@ -48,6 +49,19 @@ export async function startChatServer(options: TestContextOptions = {}): Promise
     return receipt
   }
 
+  const open = new Set<OpenStream>()
+  const { streams } = context
+  const add = streams.add.bind(streams)
+  const remove = streams.remove.bind(streams)
+  streams.add = stream => {
+    open.add(stream)
+    add(stream)
+  }
+  streams.remove = stream => {
+    open.delete(stream)
+    remove(stream)
+  }
+
   const app = toNodeHandler(createApp(context))
   const handler: RequestListener = (request, response) => {
     if (faults.unreachable) {
@@ -66,8 +80,10 @@ export async function startChatServer(options: TestContextOptions = {}): Promise
     context,
     faults,
     keys,
-    openStreams: () => context.streams.size,
-    endStreams: () => context.streams.shutDown(),
+    openStreams: () => streams.size,
+    endStreams: () => {
+      for (const stream of [...open]) stream.shutDown()
+    },
     async post(topic, body) {
       const response = await fetch(`${url}/message/${topic}`, { method: 'POST', body })
       if (response.status !== 201) throw new Error(await response.text())
