@@ -66,7 +66,7 @@ export class SocketEncoder {
     this.format = format
   }
 
-  /** @param except leaves out the messages of this type. With none of them there the bytes are those of all others. */
+  /** @param except leaves out the messages of this type: nothing is encoded for that, and copied only where it must be. */
   encode(messages: readonly Message[], except?: string): Uint8Array {
     const { bytes, begins } = this.#framesOf(messages)
     if (except === undefined) return bytes

@@ -36,10 +36,15 @@ const closeMs = 1000
 
 const ping = encodeFrame(opcodes.ping, new Uint8Array())
 
-/** Of what a beat looks at, besides how many bytes had been sent at the one before: something has come since. */
-const heard = -1
-/** A ping has gone, and nothing has come since. */
-const asked = -2
+/** How many beats may go by without a sign of life of a peer that had nothing to do but to answer a ping. */
+const maxQuietBeats = 1
+
+/**
+ * The same for one to which more is on its way than `crowdBytes`: its ping waits behind all that, and the system itself
+ * tells of progress only when a third of its own buffer is free again.
+ */
+const maxCrowdedBeats = 4
+const crowdBytes = 32 * 1024
 
 /**
  * The server's end of a WebSocket (RFC 6455) on a bare socket, after the handshake.
@@ -58,8 +63,9 @@ export class WebSocketConnection implements OpenStream, FrameSink {
   /** The peer has closed, and waits for the answer. */
   #isSettling = false
   #isPaused = false
-  /** `heard`, `asked`, or what had been sent when the last beat found more waiting than the socket takes. */
-  #lifeSign = heard
+  /** Beats since the last sign of life, and what had been sent by then. */
+  #missedBeats = 0
+  #sentByThen = 0
   /** The turn in which the last message came or went. */
   #quietSince: number
   /** The newest ping that could not be answered yet. One is enough (RFC 6455, section 5.5.3). */
@@ -114,7 +120,7 @@ export class WebSocketConnection implements OpenStream, FrameSink {
     this.#read(() => this.#reader.resume())
     // What was there already may have been too much once more.
     if (this.#isPaused) return
-    this.#lifeSign = heard
+    this.#missedBeats = 0
     this.#socket.resume()
     if (this.#socket.readableEnded) this.onEnd()
   }
@@ -131,19 +137,13 @@ export class WebSocketConnection implements OpenStream, FrameSink {
   }
 
   beat(): void {
-    if (this.#socket.writableNeedDrain) {
-      // A ping would wait behind all that the peer has yet to read. That it reads shows that it is there.
-      const sent = sentBytes(this.#socket)
-      if (sent === this.#lifeSign) this.#socket.destroy()
-      this.#lifeSign = sent
-      return
-    }
-    // Whoever is not read from cannot show anything.
-    if (this.#lifeSign === asked && !this.#isPaused) {
+    if (!this.#isAlive()) {
       this.#socket.destroy()
       return
     }
-    this.#lifeSign = asked
+    this.#missedBeats++
+    // Whoever has not read so far must not be sent more. That it reads is seen without a ping.
+    if (this.#socket.writableNeedDrain) return
     const { idleTurns, sockets } = this.#options
     if (idleTurns > 0 && sockets.turn - this.#quietSince >= idleTurns) this.close(closeCodes.normal, 'idle')
     else if (this.#state === 'open') this.#socket.write(ping)
@@ -174,13 +174,16 @@ export class WebSocketConnection implements OpenStream, FrameSink {
 
   /** Bytes of the peer. */
   onData(bytes: Uint8Array): void {
-    this.#lifeSign = heard
+    this.#missedBeats = 0
+    this.#sentByThen = sentBytes(this.#socket)
     this.#read(() => this.#reader.push(bytes))
   }
 
   /** The peer has taken what was waiting. */
   onDrained(): void {
-    this.#lifeSign = heard
+    this.#missedBeats = 0
+    // What the system has taken of it may still be on its way.
+    this.#sentByThen = 0
     const ping = this.#unanswered
     this.#unanswered = undefined
     if (ping && this.#state === 'open') this.#answer(ping)
@@ -198,6 +201,19 @@ export class WebSocketConnection implements OpenStream, FrameSink {
     clearTimeout(this.#closeTimer)
     this.#state = 'ended'
     this.#letGo()
+  }
+
+  #isAlive(): boolean {
+    const isFull = this.#socket.writableNeedDrain
+    const sent = sentBytes(this.#socket)
+    const isCrowded = isFull || sent - this.#sentByThen > crowdBytes
+    if (isFull && sent > this.#sentByThen) {
+      this.#missedBeats = 0
+      this.#sentByThen = sent
+    }
+    // Whoever is not read from cannot show anything.
+    if (this.#isPaused && !isFull) this.#missedBeats = 0
+    return this.#missedBeats < (isCrowded ? maxCrowdedBeats : maxQuietBeats)
   }
 
   #read(read: () => void): void {

@@ -54,7 +54,7 @@ it('stays while its peer reads what is waiting, however slowly, and goes when it
     // More than the system's own buffers hold: some of it must have left the process.
     await read(peer, 16 * megabyte)
   }
-  connection.beat()
+  for (let beats = 1; beats <= 4; beats++) connection.beat()
   expect(socket.destroyed).toBe(false)
   expect(owner.drained).not.toHaveBeenCalled()
   while (!socket.destroyed) {
@@ -62,6 +62,29 @@ it('stays while its peer reads what is waiting, however slowly, and goes when it
     await nextTurn()
   }
 })
+
+it.each([
+  { bytes: 0, pings: 1 },
+  { bytes: 16 * 1024, pings: 1 },
+  { bytes: 64 * 1024, pings: 4 },
+])(
+  'lets a peer that has $bytes bytes to read first answer none of $pings pings',
+  async ({ bytes, pings }) => {
+    const { socket, peer } = await open()
+    const { connection } = connected(socket)
+    connection.write(Buffer.alloc(1024 * 1024))
+    await read(peer, 1024 * 1024)
+    peer.write(Buffer.of(0x8a, 0x80, 0, 0, 0, 0))
+    await once(socket, 'data')
+    // Nothing of what it had read before counts.
+    connection.write(Buffer.alloc(bytes))
+    await nextTurn()
+    for (let beats = 1; beats <= pings; beats++) connection.beat()
+    expect(socket.destroyed).toBe(false)
+    connection.beat()
+    expect(socket.destroyed).toBe(true)
+  },
+)
 
 it('does not take its peer for dead while it does not read from it', async () => {
   const { socket } = await open()
