@@ -1,9 +1,6 @@
 import type { HandReply, Message, PullOffsets, PullSteps } from '../protocol/index.ts'
 import type { Pull, PullSink } from './backbone.ts'
-
-/** What one request tells at most: less than the largest that a broker reads, whatever the topics and its settings. */
-const maxOpened = 100
-const maxSteps = 1000
+import { byMember, Reports } from './reports.ts'
 
 /** What the broker has to be told of a puller that it knows. */
 type Step =
@@ -27,42 +24,34 @@ export interface PullsOptions {
 export class Pulls {
   readonly #options: PullsOptions
   readonly #pullers = new Map<number, Puller>()
-  /** Pullers that the broker does not know yet, or may have lost. */
-  #untold = new Set<number>()
-  #steps: Step[] = []
-  #session: string | undefined
+  readonly #reports: Reports<Step>
   #lastPull = 0
-  #isDeferred = false
-  /** Whether the broker may know other pullers than those it was told of. */
-  #isInDoubt = false
 
   constructor(options: PullsOptions) {
     this.#options = options
+    this.#reports = new Reports({
+      isUp: options.isUp,
+      members: this.#pullers,
+      tell: (pulls, steps, isAll) => this.#tell(pulls, steps, isAll),
+    })
   }
 
   add(topic: string, sink: PullSink): Pull {
     const pull = ++this.#lastPull
     this.#pullers.set(pull, { topic, sink })
-    this.#untold.add(pull)
-    this.#defer()
+    this.#reports.announce(pull)
     return { close: () => this.#close(pull) }
   }
 
   /** The broker can be reached. Another session is another process, which knows nothing. */
   meet(session: string): void {
-    if (session !== this.#session) this.#steps = []
-    this.#session = session
-    this.#untold = new Set(this.#pullers.keys())
-    this.#flush()
+    this.#reports.turnTo(session)
+    this.#reports.tellAll()
   }
 
   /** Shows the broker that this process is alive. */
   sign(): void {
-    if (this.#isInDoubt) {
-      this.#isInDoubt = false
-      this.#untold = new Set(this.#pullers.keys())
-    }
-    if (this.#pullers.size > 0 || this.#steps.length > 0) this.#flush()
+    this.#reports.sign()
   }
 
   /** The broker has handed over these messages. */
@@ -74,10 +63,10 @@ export class Pulls {
       const pull = to[i] ?? 0
       const puller = this.#pullers.get(pull)
       if (!puller) gone.add(pull)
-      else if (isLate) this.#note({ what: 'returned', pull, offset: message.offset })
+      else if (isLate) this.#reports.note({ what: 'returned', pull, offset: message.offset })
       else this.#deliver(pull, puller, message)
     }
-    for (const pull of gone) this.#note({ what: 'close', pull })
+    for (const pull of gone) this.#reports.note({ what: 'close', pull })
   }
 
   /** Ends every pull. The broker notices it by the connection. */
@@ -91,7 +80,7 @@ export class Pulls {
     const { offset } = message
     try {
       sink.deliver(message, () => {
-        if (this.#pullers.has(pull)) this.#note({ what: 'flushed', pull, offset })
+        if (this.#pullers.has(pull)) this.#reports.note({ what: 'flushed', pull, offset })
       })
     } catch {
       this.#close(pull)
@@ -101,67 +90,32 @@ export class Pulls {
 
   #close(pull: number): void {
     if (!this.#pullers.delete(pull)) return
-    if (!this.#untold.delete(pull)) this.#note({ what: 'close', pull })
+    if (!this.#reports.forget(pull)) this.#reports.note({ what: 'close', pull })
   }
 
-  #note(step: Step): void {
-    this.#steps.push(step)
-    this.#defer()
-  }
-
-  #defer(): void {
-    if (this.#isDeferred) return
-    this.#isDeferred = true
-    setImmediate(() => {
-      this.#isDeferred = false
-      this.#flush()
-    })
-  }
-
-  #flush(): void {
-    // What is not told now is told when the broker is back.
-    if (!this.#options.isUp()) return
-    do this.#tell()
-    while (this.#untold.size > 0 || this.#steps.length > 0)
-  }
-
-  #tell(): void {
-    const open: { pull: number; topic: string }[] = []
-    for (const pull of this.#untold) {
-      if (open.length === maxOpened) break
-      this.#untold.delete(pull)
+  #tell(pulls: readonly number[], steps: readonly Step[], isAll: boolean): void {
+    const open = pulls.flatMap(pull => {
       const puller = this.#pullers.get(pull)
-      if (puller) open.push({ pull, topic: puller.topic })
-    }
-    const steps = this.#steps.splice(0, maxSteps)
-    const isAll = this.#untold.size === 0 && this.#steps.length === 0
-    const expected = this.#pullers.size
+      return puller ? { pull, topic: puller.topic } : []
+    })
     const told: PullSteps = {
       open,
       flushed: offsetsOf(steps, 'flushed'),
       returned: offsetsOf(steps, 'returned'),
       close: steps.flatMap(({ what, pull }) => (what === 'close' ? pull : [])),
     }
-    const session = this.#session
+    const expected = this.#pullers.size
+    const { session } = this.#reports
     this.#options.tell(told).then(
       known => {
-        if (isAll && known !== expected) this.#isInDoubt = true
+        if (isAll && known !== expected) this.#reports.doubt()
       },
-      () => {
-        this.#isInDoubt = true
-        if (session === this.#session) this.#steps.unshift(...steps)
-      },
+      () => this.#reports.takeBack(session, steps),
     )
   }
 }
 
 function offsetsOf(steps: readonly Step[], what: 'flushed' | 'returned'): PullOffsets[] {
-  const offsets = new Map<number, number[]>()
-  for (const step of steps) {
-    if (step.what !== what) continue
-    const known = offsets.get(step.pull)
-    if (known) known.push(step.offset)
-    else offsets.set(step.pull, [step.offset])
-  }
-  return [...offsets].map(([pull, found]) => ({ pull, offsets: found }))
+  const found = steps.flatMap(step => (step.what === what ? step : []))
+  return byMember(found, ({ pull }) => pull).map(([pull, offsets]) => ({ pull, offsets }))
 }

@@ -7,9 +7,7 @@ import {
   type ReceiveSteps,
 } from '../protocol/index.ts'
 import type { Delivered, ReceiveEnd, ReceiveOptions, ReceiveSink, Receiving } from './backbone.ts'
-
-/** What one request tells at most: far from the largest that a broker reads, whatever the topics. */
-const maxSteps = 1000
+import { byMember, Reports } from './reports.ts'
 
 interface Acknowledging {
   readonly what: 'acknowledged'
@@ -50,59 +48,53 @@ export interface ReceivesOptions {
 export class Receives {
   readonly #options: ReceivesOptions
   readonly #receivers = new Map<number, Receiver>()
-  /** Receivers that the broker does not know yet, or may have lost. */
-  #untold = new Set<number>()
-  #steps: Step[] = []
-  #session: string | undefined
+  readonly #reports: Reports<Step>
   #lastReceiver = 0
-  #isDeferred = false
-  /** Whether the broker may know other receivers than those it was told of. */
-  #isInDoubt = false
 
   constructor(options: ReceivesOptions) {
     this.#options = options
+    this.#reports = new Reports({
+      isUp: options.isUp,
+      members: this.#receivers,
+      tell: (receivers, steps, isAll) => this.#tell(receivers, steps, isAll),
+    })
   }
 
   add(topic: string, sink: ReceiveSink, options: ReceiveOptions): Receiving {
     const receiver = ++this.#lastReceiver
     this.#receivers.set(receiver, { topic, sink, options, isStopped: false, stops: [] })
-    this.#untold.add(receiver)
-    this.#defer()
+    this.#reports.announce(receiver)
     return { stop: () => this.#stop(receiver), close: () => this.#close(receiver) }
   }
 
   /** The broker can be reached. Another session is another process, which knows nothing. */
   meet(session: string): void {
-    if (session !== this.#session) {
-      const lost = this.#steps
-      this.#steps = []
+    const lost = this.#reports.turnTo(session)
+    if (lost) {
       fail(lost, new PosternError('RECEIPT_UNKNOWN'))
       for (const [receiver, { isStopped }] of [...this.#receivers]) if (isStopped) this.#end(receiver, 'done')
     }
-    this.#session = session
-    this.#untold = new Set(this.#receivers.keys())
-    this.#flush()
+    this.#reports.tellAll()
   }
 
   /** Shows the broker that this process is alive. */
   sign(): void {
-    if (this.#isInDoubt) {
-      this.#isInDoubt = false
-      this.#untold = new Set(this.#receivers.keys())
-    }
-    if (this.#receivers.size > 0 || this.#steps.length > 0) this.#flush()
+    this.#reports.sign()
   }
 
   /** The broker has handed out these messages. */
   take({ to, deliveries, untilMs, slow, done }: DeliverReply, messages: readonly Message[]): void {
     const isLate = this.#options.brokerMs() > untilMs
+    /** Told once, however many messages were on their way to it. */
+    const gone = new Set<number>()
     for (const [i, message] of messages.entries()) {
       const receiver = to[i] ?? 0
       const known = this.#receivers.get(receiver)
-      if (!known) this.#note({ what: 'close', receiver })
-      else if (isLate) this.#note({ what: 'returned', receiver, offset: message.offset })
+      if (!known) gone.add(receiver)
+      else if (isLate) this.#reports.note({ what: 'returned', receiver, offset: message.offset })
       else this.#deliver(receiver, known, message, deliveries[i] ?? 1)
     }
+    for (const receiver of gone) this.#reports.note({ what: 'close', receiver })
     for (const receiver of slow) this.#end(receiver, 'slow')
     for (const receiver of done) this.#end(receiver, 'done')
   }
@@ -110,7 +102,7 @@ export class Receives {
   /** Ends every receiver. The broker notices it by the connection. */
   end(): void {
     for (const receiver of [...this.#receivers.keys()]) this.#end(receiver, 'shutdown')
-    fail(this.#steps.splice(0), new PosternError('RECEIPT_UNKNOWN'))
+    fail(this.#reports.drop(), new PosternError('RECEIPT_UNKNOWN'))
   }
 
   #deliver(receiver: number, { sink }: Receiver, message: Message, deliveries: number): void {
@@ -132,7 +124,7 @@ export class Receives {
       redelivered: deliveries > 1,
       acknowledge: () => {
         acknowledged ??= new Promise((resolve, reject) =>
-          this.#note({ what: 'acknowledged', receiver, offset, topic, id, resolve, reject }),
+          this.#reports.note({ what: 'acknowledged', receiver, offset, topic, id, resolve, reject }),
         )
         // Whoever does not wait for it need not know that it failed: the message comes again.
         acknowledged.catch(() => {})
@@ -141,7 +133,7 @@ export class Receives {
       giveBack: () => {
         if (acknowledged || isBack) return
         isBack = true
-        if (this.#receivers.has(receiver)) this.#note({ what: 'returned', receiver, offset })
+        if (this.#receivers.has(receiver)) this.#reports.note({ what: 'returned', receiver, offset })
       },
     }
   }
@@ -149,7 +141,7 @@ export class Receives {
   #end(receiver: number, reason: ReceiveEnd, error?: PosternError): void {
     const known = this.#receivers.get(receiver)
     this.#receivers.delete(receiver)
-    this.#untold.delete(receiver)
+    this.#reports.forget(receiver)
     known?.sink.end(reason, error)
     if (known) hasStopped(known)
   }
@@ -159,10 +151,9 @@ export class Receives {
       const known = this.#receivers.get(receiver)
       if (!known) return resolve()
       known.isStopped = true
-      this.#untold.add(receiver)
       if (this.#options.isUp()) known.stops.push(resolve)
       else resolve()
-      this.#defer()
+      this.#reports.announce(receiver)
     })
   }
 
@@ -172,50 +163,27 @@ export class Receives {
     hasStopped(known)
     this.#receivers.delete(receiver)
     // One that is to be told as stopped may be known already.
-    if (!this.#untold.delete(receiver) || known.isStopped) this.#note({ what: 'close', receiver })
-  }
-
-  #note(step: Step): void {
-    this.#steps.push(step)
-    this.#defer()
-  }
-
-  #defer(): void {
-    if (this.#isDeferred) return
-    this.#isDeferred = true
-    setImmediate(() => {
-      this.#isDeferred = false
-      this.#flush()
-    })
-  }
-
-  #flush(): void {
-    // What is not told now is told when the broker is back.
-    if (!this.#options.isUp()) return
-    do this.#tell()
-    while (this.#untold.size > 0 || this.#steps.length > 0)
+    if (!this.#reports.forget(receiver) || known.isStopped) this.#reports.note({ what: 'close', receiver })
   }
 
   /**
    * Acknowledgements are answered when they are on disk, which may take long: what else there is to tell goes in a
    * request of its own, so that it is answered at once.
    */
-  #tell(): void {
-    const open = this.#opening()
-    const some = this.#steps.splice(0, maxSteps)
-    const acknowledged = some.filter(step => step.what === 'acknowledged')
-    const others = some.filter(step => step.what !== 'acknowledged')
+  #tell(receivers: readonly number[], steps: readonly Step[], isAll: boolean): void {
+    const open = receivers.flatMap(receiver => this.#openingOf(receiver))
+    const acknowledged = steps.filter(step => step.what === 'acknowledged')
+    const others = steps.filter(step => step.what !== 'acknowledged')
     if (acknowledged.length > 0) void this.#acknowledge(acknowledged)
-    const isAll = this.#untold.size === 0 && this.#steps.length === 0
-    const expected = this.#receivers.size
-    const session = this.#session
     if (acknowledged.length > 0 && open.length === 0 && others.length === 0) return
+    const expected = this.#receivers.size
+    const { session } = this.#reports
     const returned = offsetsOf(others.filter(step => step.what === 'returned'))
     const close = others.flatMap(({ what, receiver }) => (what === 'close' ? receiver : []))
     this.#options.tell({ ...nothing, open, returned, close }).then(
       ({ receivers, refused }) => {
         this.#haveStopped(open)
-        if (isAll && receivers + refused.length !== expected) this.#isInDoubt = true
+        if (isAll && receivers + refused.length !== expected) this.#reports.doubt()
         for (const { receiver, error } of refused) {
           if (this.#receivers.get(receiver)?.isStopped) this.#end(receiver, 'done')
           else this.#end(receiver, 'refused', PosternError.fromBody(error))
@@ -223,8 +191,7 @@ export class Receives {
       },
       () => {
         this.#haveStopped(open)
-        this.#isInDoubt = true
-        if (session === this.#session) this.#steps.unshift(...others)
+        this.#reports.takeBack(session, others)
       },
     )
   }
@@ -258,30 +225,18 @@ export class Receives {
     }
   }
 
-  #opening(): ReceiveSteps['open'] {
-    const open: ReceiveSteps['open'][number][] = []
-    for (const receiver of this.#untold) {
-      if (open.length === maxSteps) break
-      this.#untold.delete(receiver)
-      const known = this.#receivers.get(receiver)
-      if (!known) continue
-      const { topic, options, isStopped } = known
-      open.push({ receiver, topic, ...options.window, ...(isStopped && { stopped: true }) })
-    }
-    return open
+  #openingOf(receiver: number): ReceiveSteps['open'] {
+    const known = this.#receivers.get(receiver)
+    if (!known) return []
+    const { topic, options, isStopped } = known
+    return [{ receiver, topic, ...options.window, ...(isStopped && { stopped: true }) }]
   }
 }
 
 function offsetsOf(
   steps: readonly { readonly receiver: number; readonly offset: number }[],
 ): ReceiverOffsets[] {
-  const offsets = new Map<number, number[]>()
-  for (const { receiver, offset } of steps) {
-    const known = offsets.get(receiver)
-    if (known) known.push(offset)
-    else offsets.set(receiver, [offset])
-  }
-  return [...offsets].map(([receiver, found]) => ({ receiver, offsets: found }))
+  return byMember(steps, ({ receiver }) => receiver).map(([receiver, offsets]) => ({ receiver, offsets }))
 }
 
 function hasStopped(receiver: Receiver): void {

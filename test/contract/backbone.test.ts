@@ -9,6 +9,7 @@ import {
 } from '../../broker/protocol/index.ts'
 import { MemoryBackbone } from '../support/memory-backbone.ts'
 import { startBrokerProcess } from '../support/processes.ts'
+import { Watchers } from '../support/watchers.ts'
 
 /** A sink that remembers what it was told, and takes no more than it is let. */
 class Recorder implements Sink {
@@ -17,7 +18,7 @@ class Recorder implements Sink {
   startedAt: Position | undefined
   /** Deliveries that it takes before it is full. */
   room = Number.POSITIVE_INFINITY
-  readonly #watchers = new Set<() => void>()
+  readonly #watchers = new Watchers()
 
   start(position: Position): void {
     this.startedAt = position
@@ -40,20 +41,12 @@ class Recorder implements Sink {
   }
 
   until(condition: () => boolean): Promise<void> {
-    return new Promise(resolve => {
-      const check = () => {
-        if (!condition()) return
-        this.#watchers.delete(check)
-        resolve()
-      }
-      this.#watchers.add(check)
-      check()
-    })
+    return this.#watchers.until(condition)
   }
 
   #tell(what: string): void {
     this.told.push(what)
-    for (const check of [...this.#watchers]) check()
+    this.#watchers.tell()
   }
 }
 

@@ -1,33 +1,14 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { PublishOptions } from '../../broker/client/backbone.ts'
-import { type Backbone, Relay } from '../../broker/client/index.ts'
+import type { Backbone } from '../../broker/client/index.ts'
 import { spaceTopic } from '../../broker/protocol/index.ts'
-import { MemoryBackbone } from '../support/memory-backbone.ts'
-import { startBrokerProcess, temporaryFolder } from '../support/processes.ts'
+import { backbonePairs } from '../support/backbone-pairs.ts'
 import { TestPuller, untilPullers } from '../support/test-puller.ts'
 
 const maxUnpulledBytes = 128 * 1024
 const jobs = spaceTopic('push', 'jobs')
 
-/** The same log, as two processes see it. */
-async function relays(): Promise<[Backbone, Backbone]> {
-  const config = join(await temporaryFolder(), 'broker.config.json')
-  await writeFile(config, JSON.stringify({ maxUnpulledBytes }))
-  const broker = await startBrokerProcess({ POSTERN_CONFIG: config })
-  return [new Relay({ broker: broker.requests }), new Relay({ broker: broker.requests })]
-}
-
-async function memory(): Promise<[Backbone, Backbone]> {
-  const backbone = new MemoryBackbone({ maxUnpulledBytes })
-  return [backbone, backbone]
-}
-
-describe.each([
-  { name: 'the built-in broker', open: relays },
-  { name: 'memory', open: memory },
-])('the pullers of a backbone over $name', ({ open }) => {
+describe.each(backbonePairs({ maxUnpulledBytes }))('the pullers of a backbone over $name', ({ open }) => {
   async function opened() {
     const [here, there] = await open()
     onTestFinished(async () => {

@@ -1,12 +1,9 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Backbone, type ReceiveOptions, Relay } from '../../broker/client/index.ts'
+import type { Backbone, ReceiveOptions } from '../../broker/client/index.ts'
 import type { TopicRule } from '../../broker/topic-rules.ts'
+import { backbonePairs } from '../support/backbone-pairs.ts'
 import { BackboneReceiver } from '../support/backbone-receiver.ts'
-import { MemoryBackbone } from '../support/memory-backbone.ts'
-import { startBrokerProcess, temporaryFolder } from '../support/processes.ts'
 import { textOf } from '../support/publications.ts'
 
 const rule: TopicRule = {
@@ -26,23 +23,7 @@ const topics = {
   all: { ...rule, delivery: 'all' },
 } satisfies Record<string, TopicRule>
 
-/** The same log, as two processes see it. */
-async function relays(): Promise<[Backbone, Backbone]> {
-  const config = join(await temporaryFolder(), 'broker.config.json')
-  await writeFile(config, JSON.stringify({ topics }))
-  const broker = await startBrokerProcess({ POSTERN_CONFIG: config })
-  return [new Relay({ broker: broker.requests }), new Relay({ broker: broker.requests })]
-}
-
-async function memory(): Promise<[Backbone, Backbone]> {
-  const backbone = new MemoryBackbone({ topics })
-  return [backbone, backbone]
-}
-
-describe.each([
-  { name: 'the built-in broker', open: relays },
-  { name: 'memory', open: memory },
-])('the receivers of a backbone over $name', ({ open }) => {
+describe.each(backbonePairs({ topics }))('the receivers of a backbone over $name', ({ open }) => {
   async function opened() {
     const [here, there] = await open()
     onTestFinished(async () => {

@@ -1,12 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { Relay } from '../../broker/client/index.ts'
-import type { BrokerStatus } from '../../broker/protocol/index.ts'
+import { watch } from '../support/broker-watch.ts'
 import {
   type AtEnd,
-  type BrokerProcess,
   startBrokerProcess,
   startFunctionsProcess,
   temporaryFolder,
@@ -30,26 +27,6 @@ async function started(settings: object = {}, atEnd: AtEnd = onTestFinished) {
   )
   if (!here || !there) throw new Error('there are no functions')
   return { broker, here, there, ...watch(broker, atEnd) }
-}
-
-/** Asks the broker how it is. */
-function watch(broker: BrokerProcess, atEnd: AtEnd) {
-  const relay = new Relay({ broker: broker.requests })
-  let isOver = false
-  atEnd(() => {
-    isOver = true
-    return relay.close()
-  })
-  const until = async (found: (status: BrokerStatus) => boolean) => {
-    while (!isOver) {
-      const status = await relay.status().catch(() => undefined)
-      if (status && found(status)) return
-      // While the broker is away the answer comes at once.
-      await nextTurn()
-    }
-    throw new Error('the test has ended before')
-  }
-  return { status: () => relay.status(), until }
 }
 
 let topics = 0

@@ -1,9 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import { Relay } from '../../broker/client/index.ts'
-import type { BrokerStatus } from '../../broker/protocol/index.ts'
+import { describe, expect, it } from 'vitest'
+import { watch } from '../support/broker-watch.ts'
 import { durableRule } from '../support/durable-rule.ts'
 import { startBrokerProcess, startFunctionsProcess, temporaryFolder } from '../support/processes.ts'
 import { frame, opcodes, WebsocketWire } from '../support/websocket-wire.ts'
@@ -19,21 +17,7 @@ async function started(env: Record<string, string> = {}) {
     startFunctionsProcess(broker.requests, env),
     startFunctionsProcess(broker.requests, env),
   ])
-  const relay = new Relay({ broker: broker.requests })
-  let isOver = false
-  onTestFinished(() => {
-    isOver = true
-    return relay.close()
-  })
-  const until = async (found: (status: BrokerStatus) => boolean) => {
-    while (!isOver) {
-      const status = await relay.status().catch(() => undefined)
-      if (status && found(status)) return
-      // While the broker is away the answer comes at once.
-      await nextTurn()
-    }
-  }
-  return { broker, here, there, relay, until }
+  return { broker, here, there, ...watch(broker) }
 }
 
 interface Message {

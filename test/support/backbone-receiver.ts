@@ -1,6 +1,7 @@
 import type { Delivered, ReceiveEnd, ReceiveSink } from '#client'
 import type { PosternError } from '#protocol'
 import { textOf } from './publications.ts'
+import { Watchers } from './watchers.ts'
 
 /** A receiver that remembers what it got, and acknowledges at once unless it holds. */
 export class BackboneReceiver implements ReceiveSink {
@@ -11,7 +12,7 @@ export class BackboneReceiver implements ReceiveSink {
   error: PosternError | undefined
   /** Does not acknowledge what comes while this is set. */
   isHolding = false
-  readonly #watchers = new Set<() => void>()
+  readonly #watchers = new Watchers()
 
   deliver(delivered: Delivered): void {
     this.delivered.push(delivered)
@@ -43,15 +44,7 @@ export class BackboneReceiver implements ReceiveSink {
   }
 
   until(condition: () => boolean): Promise<void> {
-    return new Promise(resolve => {
-      const check = () => {
-        if (!condition()) return
-        this.#watchers.delete(check)
-        resolve()
-      }
-      this.#watchers.add(check)
-      check()
-    })
+    return this.#watchers.until(condition)
   }
 
   /** Resolves when it has got so many. */
@@ -60,6 +53,6 @@ export class BackboneReceiver implements ReceiveSink {
   }
 
   #tell(): void {
-    for (const check of [...this.#watchers]) check()
+    this.#watchers.tell()
   }
 }

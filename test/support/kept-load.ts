@@ -2,6 +2,7 @@ import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promi
 import type { Delivered, Relay } from '#client'
 import { PosternError } from '#protocol'
 import { textOf } from './publications.ts'
+import { Watchers } from './watchers.ts'
 
 const topic = 'sms'
 
@@ -23,7 +24,7 @@ export class KeptLoad {
   gaps = 0
   readonly #relay: Relay
   readonly #publishers: Promise<void>[]
-  readonly #watchers = new Set<() => void>()
+  readonly #watchers = new Watchers()
   #isEnding = false
 
   constructor(relay: Relay, publishers: number) {
@@ -47,15 +48,7 @@ export class KeptLoad {
   }
 
   until(condition: () => boolean): Promise<void> {
-    return new Promise(resolve => {
-      const check = () => {
-        if (!condition()) return
-        this.#watchers.delete(check)
-        resolve()
-      }
-      this.#watchers.add(check)
-      check()
-    })
+    return this.#watchers.until(condition)
   }
 
   /**
@@ -131,6 +124,6 @@ export class KeptLoad {
   }
 
   #tell(): void {
-    for (const check of [...this.#watchers]) check()
+    this.#watchers.tell()
   }
 }

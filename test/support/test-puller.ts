@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Backbone, PullSink } from '#client'
 import type { Message } from '#protocol'
+import { Watchers } from './watchers.ts'
 
 /** A puller that remembers what it got, and flushes at once unless it holds. */
 export class TestPuller implements PullSink {
@@ -9,7 +10,7 @@ export class TestPuller implements PullSink {
   /** Does not flush what comes while this is set. */
   isHolding = false
   #held: (() => void)[] = []
-  readonly #watchers = new Set<() => void>()
+  readonly #watchers = new Watchers()
 
   deliver(message: Message, flushed: () => void): void {
     this.messages.push(message)
@@ -31,15 +32,7 @@ export class TestPuller implements PullSink {
   }
 
   until(condition: () => boolean): Promise<void> {
-    return new Promise(resolve => {
-      const check = () => {
-        if (!condition()) return
-        this.#watchers.delete(check)
-        resolve()
-      }
-      this.#watchers.add(check)
-      check()
-    })
+    return this.#watchers.until(condition)
   }
 
   /** Resolves when it has been told so much. */
@@ -49,7 +42,7 @@ export class TestPuller implements PullSink {
 
   #tell(what: string): void {
     this.told.push(what)
-    for (const check of [...this.#watchers]) check()
+    this.#watchers.tell()
   }
 }
 
