@@ -98,6 +98,7 @@ const rules: readonly Rule[] = [
       'jsonc-parser',
     ],
   },
+  { files: /^broker\/bounds\.ts$/, may: [protocol, 'broker/topic-rules.ts'], types: ['broker/config.ts'] },
   { files: /^broker\/main\.ts$/, may: [/^broker\/(?!client\/)/, 'package.json', node] },
   { files: /^broker\/service\.ts$/, may: [/^broker\/(?!client\/|main\.ts)/, 'package.json', node] },
   { files: /^broker\/[^/]+\.ts$/, may: [protocol, node] },
