@@ -2,16 +2,13 @@ import {
   type Batch,
   type BrokerStatus,
   decodeBatch,
-  formatId,
   type Message,
   type Position,
   PosternError,
   type Publication,
   type PullSteps,
-  parseId,
   type ReceiveReply,
   type ReceiveSteps,
-  type ReplayRequest,
   type Selection,
 } from '../protocol/index.ts'
 import { defaultBroker, parseBrokerAddress, seenFrom } from './address.ts'
@@ -31,22 +28,19 @@ import type {
   Subscription,
 } from './backbone.ts'
 import { Chain, type LogPage } from './chain.ts'
+import { Inquiries } from './inquiries.ts'
 import { Link } from './link.ts'
 import { Outbox } from './outbox.ts'
 import { Pulls } from './pulls.ts'
 import { Receives } from './receives.ts'
-import { SharedCalls } from './shared-calls.ts'
 import { Stream } from './stream.ts'
-import { type PastPage, Subscriptions } from './subscriptions.ts'
+import { Subscriptions } from './subscriptions.ts'
 
-/** A replay is read from memory: one that takes longer will not come. */
-const replayTimeoutMs = 5000
+/** A position is answered at once, or at the next sign. */
+const positionTimeoutMs = 5000
 
 /** What happens to pullers and receivers is told again when the broker has not answered by then. */
 const pullTimeoutMs = 5000
-
-/** Replays that are asked for at once: more would only wait in the broker, before the publishers of others. */
-const maxReplays = 16
 
 /** The stream may be this much later than a reply that tells how far the log has come. */
 const streamGraceMs = 100
@@ -87,7 +81,7 @@ export class Relay implements Backbone {
   readonly #subscriptions: Subscriptions
   readonly #pulls: Pulls
   readonly #receives: Receives
-  readonly #replays = new SharedCalls<PastPage>(maxReplays)
+  readonly #inquiries: Inquiries
   #gathered: Batch[] | undefined
   #unreportedBytes = 0
   #graceTimer: NodeJS.Timeout | undefined
@@ -108,7 +102,7 @@ export class Relay implements Backbone {
     this.#subscriptions = new Subscriptions({
       maxBufferedBytes: options.maxBufferedBytes ?? defaultTailBytes,
       tail: () => this.#chain.tail,
-      replay: (selection, start) => this.#replayTopics(selection, start),
+      replay: (selection, start) => this.#inquiries.past(selection, start),
     })
     this.#stream = new Stream(batches => this.#take(batches))
     this.#link = new Link({
@@ -142,6 +136,7 @@ export class Relay implements Backbone {
       brokerMs: () => this.#link.brokerMs(0),
       tell: steps => this.#tellReceives(steps),
     })
+    this.#inquiries = new Inquiries(this.#link)
     this.#outbox = new Outbox(this.#link, options.maxPendingBytes)
   }
 
@@ -189,23 +184,12 @@ export class Relay implements Backbone {
     return (await this.#tellReceives(steps)).unknown
   }
 
-  async history(selection: Selection, count: number): Promise<Snapshot> {
-    await this.#link.ready()
-    const messages: Message[] = []
-    let page = await this.#replayTopics(selection, { history: count })
-    messages.push(...page.messages)
-    while (page.more) {
-      page = await this.#replayTopics(selection, { since: formatId(page.through) })
-      messages.push(...page.messages)
-    }
-    return { position: page.through, messages: messages.slice(Math.max(0, messages.length - count)) }
+  history(selection: Selection, count: number): Promise<Snapshot> {
+    return this.#inquiries.history(selection, count)
   }
 
-  async status(): Promise<BrokerStatus> {
-    await this.#link.ready()
-    const { head } = await this.#link.request({ op: 'status' }, replayTimeoutMs)
-    if (head.op !== 'status') throw new PosternError('INTERNAL')
-    return head.status
+  status(): Promise<BrokerStatus> {
+    return this.#inquiries.status()
   }
 
   async close(): Promise<void> {
@@ -245,7 +229,9 @@ export class Relay implements Backbone {
     const offset = this.#chain.position?.offset
     if (session === undefined || offset === undefined || this.#isClosed) return
     this.#unreportedBytes = 0
-    this.#link.request({ op: 'position', session, offset }, replayTimeoutMs).then(
+    const { count: subscribers, delivered } = this.#subscriptions
+    const position = { op: 'position' as const, session, offset, subscribers, delivered }
+    this.#link.request(position, positionTimeoutMs).then(
       ({ head }) => {
         if (head.op === 'position' && head.epoch === this.#chain.position?.epoch) this.#expect(head.last)
       },
@@ -282,36 +268,13 @@ export class Relay implements Backbone {
   }
 
   async #replayLog(since: Position, onRepaired: RelayOptions['onRepaired']): Promise<LogPage> {
-    const page = await this.#replay({ topics: null, exact: false, since: formatId(since) })
+    const page = await this.#inquiries.log(since)
     const messages = page.batches.reduce((sum, batch) => sum + batch.count, 0)
     if (messages > 0) onRepaired?.(messages)
     return page
-  }
-
-  async #replayTopics({ topics, exact }: Selection, { since, history }: Start): Promise<PastPage> {
-    const start = since === undefined ? { last: history ?? 0 } : { since }
-    const query = { topics, exact, ...start }
-    return this.#replays.run(JSON.stringify(query), async () => {
-      const { batches, ...page } = await this.#replay(query)
-      return { ...page, messages: batches.flatMap(batch => batch.messages) }
-    })
-  }
-
-  async #replay(query: Omit<ReplayRequest, 'op' | 'seq'>): Promise<ReplayedPage> {
-    const { head, batches } = await this.#link.request({ op: 'replay', ...query }, replayTimeoutMs)
-    if (head.op !== 'replay') throw new PosternError('INTERNAL')
-    const from = parseId(head.from)
-    const through = parseId(head.through)
-    if (!from || !through) throw new PosternError('INTERNAL')
-    const { gap, more } = head
-    return { gap, more, from, through, batches: batches.flatMap(bytes => decodeBatch(bytes) ?? []) }
   }
 }
 
 function messagesOf(batches: readonly Uint8Array[]): Message[] {
   return batches.flatMap(bytes => decodeBatch(bytes)?.messages ?? [])
-}
-
-interface ReplayedPage extends LogPage {
-  readonly from: Position
 }

@@ -186,6 +186,7 @@ describe('the wire, as the paper shows it', () => {
       'pull',
       'receive',
       'status',
+      'topics',
     ])
     expect(decoded).toEqual(requests.map(text => JSON.parse(text)))
   })
@@ -205,6 +206,7 @@ describe('the wire, as the paper shows it', () => {
       'pull',
       'receive',
       'status',
+      'topics',
       'error',
     ])
     for (const [i, reply] of decoded.entries()) {
