@@ -5,6 +5,7 @@ import { processLogger } from '#logger'
 import { createBackbone, createContext } from './context.ts'
 import { type HostKind, serve } from './server.ts'
 import { readSettings, SettingError } from './settings.ts'
+import { Tally } from './tally.ts'
 import { Workers } from './workers.ts'
 
 const help = `Usage: node functions/main.ts [--host listhen|node] [--workers N|auto]
@@ -30,6 +31,8 @@ Environment (default):
   POSTERN_LEASE_MS            how long a received message waits for its acknowledgement (30000)
   POSTERN_MAX_LEASES          receivers over HTTP that wait or hold messages (10000)
   POSTERN_HEAD_MS             how long a new connection may take to send a head (10000)
+  POSTERN_TRUST_PROXY         proxies that tell whom a request comes from, such as loopback (off)
+  POSTERN_METRICS_FROM        who may read /metrics (loopback)
   POSTERN_MAX_ECHO_BYTES      the longest message of /echo, in test mode (16777216)
 `
 
@@ -40,7 +43,8 @@ async function start(): Promise<void> {
   if (!wanted) return
   const settings = readSettings(process.env)
   if (wanted.workers > 1 && cluster.isPrimary) return startWorkers(wanted.workers)
-  const context = createContext({ backbone: createBackbone(settings, log), log, settings })
+  const tally = new Tally()
+  const context = createContext({ backbone: createBackbone(settings, log, tally), tally, log, settings })
   const server = await serve({ host: wanted.host, hostname: settings.HOST, port: settings.PORT, context })
   stopWhenAsked(() => server.close())
   log.info('listening', { url: server.url, host: wanted.host, broker: settings.POSTERN_BROKER })

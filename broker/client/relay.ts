@@ -64,6 +64,8 @@ export interface RelayOptions {
   readonly onState?: (state: 'up' | 'away') => void
   /** Called when messages were missed on the stream and fetched again, with their number. */
   readonly onRepaired?: (messages: number) => void
+  /** Called with how many messages of the log have not come yet, whenever the broker tells where it stands. */
+  readonly onLag?: (messages: number) => void
 }
 
 /**
@@ -74,6 +76,7 @@ export interface RelayOptions {
  */
 export class Relay implements Backbone {
   readonly #broker: string
+  readonly #onLag: RelayOptions['onLag']
   readonly #link: Link
   readonly #outbox: Outbox
   readonly #stream: Stream
@@ -89,6 +92,7 @@ export class Relay implements Backbone {
 
   constructor(options: RelayOptions = {}) {
     this.#broker = parseBrokerAddress(options.broker ?? defaultBroker)
+    this.#onLag = options.onLag
     this.#chain = new Chain({
       tailBytes: options.tailBytes ?? defaultTailBytes,
       replay: since => this.#replayLog(since, options.onRepaired),
@@ -233,7 +237,10 @@ export class Relay implements Backbone {
     const position = { op: 'position' as const, session, offset, subscribers, delivered }
     this.#link.request(position, positionTimeoutMs).then(
       ({ head }) => {
-        if (head.op === 'position' && head.epoch === this.#chain.position?.epoch) this.#expect(head.last)
+        const position = this.#chain.position
+        if (head.op !== 'position' || head.epoch !== position?.epoch) return
+        this.#onLag?.(Math.max(0, head.last - position.offset))
+        this.#expect(head.last)
       },
       () => {
         // Reported again at the next sign.
