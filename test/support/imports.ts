@@ -38,7 +38,7 @@ interface Rule {
 const node = /^node:/
 const protocol = /^broker\/protocol\//
 const core =
-  /^broker\/(admission|audience|broker|delivery|fifo|flow|intake|keeper|kept-(ledger|log|room|topic|window)|keys|offset-heap|push-queue|rates|receipts|receivers?|remote-receivers|replay|retained|strand|topic-(list|rules|tree))\.ts$/
+  /^broker\/(admission|audience|broker|delivery|fifo|flow|intake|keeper|kept-(ledger|log|room|topic|window)|keys|offset-heap|push-queue|rates|receipts|receivers?|remote-receivers|replay|retained|strand|topic-(list|rules|tree)|traffic)\.ts$/
 
 /** The directions: whatever is not named here is not allowed. */
 const rules: readonly Rule[] = [
@@ -90,17 +90,40 @@ const rules: readonly Rule[] = [
     may: [
       protocol,
       'broker/auth/user-list.ts',
+      'broker/config-file.ts',
       'broker/listeners/dsn.ts',
       'broker/logger.ts',
       'broker/topic-rules.ts',
-      node,
       'valibot',
-      'jsonc-parser',
     ],
   },
+  {
+    files: /^broker\/metrics\//,
+    may: [/^broker\/metrics\//, 'package.json', node, 'prom-client'],
+    types: [protocol, 'broker/traffic.ts', 'broker/listeners/dsn.ts'],
+  },
   { files: /^broker\/bounds\.ts$/, may: [protocol, 'broker/topic-rules.ts'], types: ['broker/config.ts'] },
-  { files: /^broker\/main\.ts$/, may: [/^broker\/(?!client\/)/, 'package.json', node] },
-  { files: /^broker\/service\.ts$/, may: [/^broker\/(?!client\/|main\.ts)/, 'package.json', node] },
+  { files: /^broker\/config-file\.ts$/, may: [node, 'jsonc-parser'] },
+  { files: /^broker\/main\.ts$/, may: ['broker/daemon.ts', 'broker/commands/index.ts'] },
+  {
+    files: /^broker\/commands\//,
+    may: [
+      protocol,
+      /^broker\/(auth|client|commands)\//,
+      /^broker\/(bounds|config|config-file|topic-rules)\.ts$/,
+      'broker/history/open.ts',
+      'broker/kept/open.ts',
+      'broker/listeners/dsn.ts',
+      'package.json',
+      'citty',
+      node,
+    ],
+  },
+  { files: /^broker\/daemon\.ts$/, may: [/^broker\/(?!client\/|commands\/|main\.ts)/, node] },
+  {
+    files: /^broker\/service\.ts$/,
+    may: [/^broker\/(?!client\/|commands\/|main\.ts)/, 'package.json', node],
+  },
   { files: /^broker\/[^/]+\.ts$/, may: [protocol, node] },
   {
     files: /^functions\//,
@@ -109,6 +132,7 @@ const rules: readonly Rule[] = [
       '#client',
       '#protocol',
       '#logger',
+      '#metrics',
       '#service-manager',
       'h3',
       'listhen',
