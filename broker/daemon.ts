@@ -1,7 +1,9 @@
 import { type Config, ConfigError, loadConfig } from './config.ts'
+import { tryToWrite } from './journal/trial.ts'
 import { endpointAddress } from './listeners/dsn.ts'
-import { processLogger } from './logger.ts'
+import { processLogger, tellFailure } from './logger.ts'
 import { type BrokerService, startBroker } from './service.ts'
+import { findServiceManager } from './service-manager.ts'
 
 /** Runs the broker until it is told to stop. Ends the process: with 0, 1 when it fails, 2 for a wrong setting. */
 export async function runBroker(): Promise<void> {
@@ -24,7 +26,15 @@ async function start(config: Config): Promise<void> {
   ])
   const fields: Record<string, string> = Object.fromEntries(addresses)
   if (service.metrics) fields['metrics'] = service.metrics
-  const stop = stopOnce(service, signal => logger.info('stopping', { signal }))
+  const manager = findServiceManager({
+    // A restart does not make room on a disk: the broker goes on, refuses what it cannot write, and says so.
+    prove: () => tryToWrite(config.data),
+    onTrouble: reason => logger.error('service-manager', { reason }),
+  })
+  const stop = stopOnce(service, signal => {
+    logger.info('stopping', { signal })
+    manager.stopping()
+  })
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
   process.on('disconnect', () => stop('disconnect'))
@@ -38,9 +48,11 @@ async function start(config: Config): Promise<void> {
       const [reason] = error instanceof ConfigError ? error.problems : [String(error)]
       logger.error('reload-failed', { reason })
     }
+    manager.reloaded()
   })
 
   logger.info('listening', { ...fields, data: config.data, pid: process.pid })
+  manager.ready()
   // The program that has started this one waits for it, and takes it along when it ends.
   process.send?.({ event: 'listening', ...fields })
 }
@@ -60,6 +72,6 @@ function stopOnce(service: BrokerService, onStop: (signal: string) => void): (si
 }
 
 function fail(line: string, code: number): never {
-  process.stderr.write(`postern broker: ${line}\n`)
+  tellFailure(`postern broker: ${line}`)
   process.exit(code)
 }
