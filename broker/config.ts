@@ -11,8 +11,7 @@ import {
   type SocketType,
 } from './listeners/dsn.ts'
 import { logLevels } from './logger.ts'
-import { parsePublicTopic, unknownVariable } from './protocol/index.ts'
-import { parsePattern } from './topic-rules.ts'
+import { parsePattern, parsePublicTopic, unknownVariable } from './protocol/index.ts'
 
 /** A setting is wrong: the message names it, its value and what is allowed, and is all that the operator needs. */
 export class ConfigError extends Error {
@@ -144,12 +143,10 @@ const topicsSchema = v.pipe(
   v.rawCheck(({ dataset, addIssue }) => {
     if (!dataset.typed) return
     for (const pattern of Object.keys(dataset.value)) {
-      const wrong = whatIsWrong(() => {
-        if (parsePattern(pattern) !== pattern) throw new Error('a topic must not end in a slash')
-      })
+      const wrong = whatIsWrong(() => parsePattern(pattern))
       if (wrong === undefined) continue
       addIssue({
-        message: `the pattern is not a topic in which * stands for a segment, or ** at the end for all below: ${wrong}`,
+        message: `the pattern is not a topic in which * stands for a segment, or ** at the end for itself and all below: ${wrong}`,
         path: [{ type: 'object', origin: 'key', input: dataset.value, key: pattern, value: pattern }],
       })
     }

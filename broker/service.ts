@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
+import { openAuthority } from './auth/authority.ts'
 import { Broker, type Clock, type Output } from './broker.ts'
 import type { Config } from './config.ts'
 import { Delivery } from './delivery.ts'
@@ -205,6 +206,7 @@ async function start(
     monotonicMs: clock.monotonicMs,
     stream: () => listener.streamAddresses,
     status,
+    authority: openAuthority,
     onMalformed: error => listener.malformed('requests', error),
   })
   const bound = await listener.start(broker, requests, () => {

@@ -1,5 +1,14 @@
 /** What programs use to talk to a broker. */
-export { Message, type Position, PosternError, type Publication, type Selection } from '../protocol/index.ts'
+export {
+  type Access,
+  type Credential,
+  Message,
+  type Position,
+  PosternError,
+  type Publication,
+  type Rights,
+  type Selection,
+} from '../protocol/index.ts'
 export { defaultBroker, parseBrokerAddress } from './address.ts'
 export type * from './backbone.ts'
 export { type ProcessMessage, ReceivedMessage, Receiver, type ReceiverOptions } from './receiver.ts'

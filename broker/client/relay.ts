@@ -1,9 +1,12 @@
 import {
+  type Access,
   type Batch,
   type BrokerStatus,
+  type Credential,
   decodeBatch,
   formatId,
   type Message,
+  openRights,
   type Position,
   PosternError,
   type Publication,
@@ -12,8 +15,10 @@ import {
   type ReceiveReply,
   type ReceiveSteps,
   type ReplayRequest,
+  type Rights,
   type Selection,
 } from '../protocol/index.ts'
+import { AccessWatch } from './access-watch.ts'
 import { defaultBroker, parseBrokerAddress, seenFrom } from './address.ts'
 import type {
   Backbone,
@@ -47,6 +52,9 @@ const pullTimeoutMs = 5000
 
 /** Replays that are asked for at once: more would only wait in the broker, before the publishers of others. */
 const maxReplays = 16
+
+/** A password waits for those before it, and is as slow as its hash is good. */
+const authorizeTimeoutMs = 10_000
 
 /** The stream may be this much later than a reply that tells how far the log has come. */
 const streamGraceMs = 100
@@ -87,6 +95,7 @@ export class Relay implements Backbone {
   readonly #subscriptions: Subscriptions
   readonly #pulls: Pulls
   readonly #receives: Receives
+  readonly #accessWatch = new AccessWatch()
   readonly #replays = new SharedCalls<PastPage>(maxReplays)
   #gathered: Batch[] | undefined
   #unreportedBytes = 0
@@ -113,7 +122,8 @@ export class Relay implements Backbone {
     this.#stream = new Stream(batches => this.#take(batches))
     this.#link = new Link({
       address: this.#broker,
-      onUp: ({ epoch, last, stream, session }) => {
+      onUp: ({ epoch, last, stream, session, access }) => {
+        this.#accessWatch.take(access)
         options.onState?.('up')
         this.#stream.connect(stream.map(told => seenFrom(this.#broker, told)))
         this.#chain.meet({ epoch, offset: last })
@@ -157,6 +167,10 @@ export class Relay implements Backbone {
     return this.#link.hello?.maxPayloadBytes
   }
 
+  get access(): Access | undefined {
+    return this.#accessWatch.access
+  }
+
   ready(): Promise<void> {
     return this.#link.ready()
   }
@@ -187,6 +201,27 @@ export class Relay implements Backbone {
     await this.#link.ready()
     const steps = { open: [], acknowledged: [], released: [{ topic, ids }], returned: [], close: [] }
     return (await this.#tellReceives(steps)).unknown
+  }
+
+  async authorize(credential: Credential, address: string): Promise<Rights> {
+    if (this.access?.isOpen) return openRights
+    try {
+      await this.#link.ready()
+      const { head } = await this.#link.request({ op: 'authorize', credential, address }, authorizeTimeoutMs)
+      if (head.op !== 'authorize') throw new PosternError('INTERNAL')
+      return head.rights
+    } catch (error) {
+      throw error instanceof PosternError && isUnreached(error)
+        ? new PosternError(
+            'LOGIN_UNAVAILABLE',
+            'Who may do what cannot be checked now: the broker does not answer.',
+          )
+        : error
+    }
+  }
+
+  onAccessChange(listener: () => void): () => void {
+    return this.#accessWatch.onChange(listener)
   }
 
   async history(selection: Selection, count: number): Promise<Snapshot> {
@@ -247,7 +282,9 @@ export class Relay implements Backbone {
     this.#unreportedBytes = 0
     this.#link.request({ op: 'position', session, offset }, replayTimeoutMs).then(
       ({ head }) => {
-        if (head.op === 'position' && head.epoch === this.#chain.position?.epoch) this.#expect(head.last)
+        if (head.op !== 'position') return
+        this.#accessWatch.take(head.access)
+        if (head.epoch === this.#chain.position?.epoch) this.#expect(head.last)
       },
       () => {
         // Reported again at the next sign.
@@ -306,6 +343,10 @@ export class Relay implements Backbone {
     const { gap, more } = head
     return { gap, more, from, through, batches: batches.flatMap(bytes => decodeBatch(bytes) ?? []) }
   }
+}
+
+function isUnreached({ code }: PosternError): boolean {
+  return code === 'BROKER_UNAVAILABLE' || code === 'RECEIPT_UNKNOWN'
 }
 
 function messagesOf(batches: readonly Uint8Array[]): Message[] {

@@ -1,7 +1,9 @@
+import type { Authority } from '../auth/authority.ts'
 import type { Broker } from '../broker.ts'
 import type { Delivery } from '../delivery.ts'
 import type { Flow } from '../flow.ts'
 import {
+  type AuthorizeRequest,
   type BrokerStatus,
   decodeBatch,
   decodeRequest,
@@ -38,6 +40,8 @@ export interface RequestsOptions {
   /** Endpoints of the stream, once they are bound. */
   readonly stream: () => readonly string[]
   readonly status: () => BrokerStatus
+  /** The rules of access, as they are now. */
+  readonly authority: Authority
   readonly onMalformed: (error: PosternError) => void
 }
 
@@ -74,6 +78,8 @@ export class Requests {
           return reply([encodeHead(this.#pull(peer, request))])
         case 'receive':
           return this.#receive(peer, request, reply)
+        case 'authorize':
+          return this.#authorize(request, reply)
         case 'status':
           return reply([encodeHead({ op: 'status', seq: request.seq, status: this.#options.status() })])
       }
@@ -104,6 +110,7 @@ export class Requests {
       stream: stream(),
       defaultTopic,
       maxPayloadBytes,
+      access: this.#options.authority.access,
     }
   }
 
@@ -152,10 +159,10 @@ export class Requests {
 
   #position(peer: string, seq: number, session: string, offset: number): Reply {
     if (session !== this.#options.session) throw new PosternError('UNKNOWN_SESSION')
-    const { broker, flow, monotonicMs } = this.#options
+    const { broker, flow, monotonicMs, authority } = this.#options
     flow.report(peer, offset, monotonicMs())
     const { epoch, offset: last } = broker.position
-    return { op: 'position', seq, epoch, last }
+    return { op: 'position', seq, epoch, last, access: authority.access }
   }
 
   #pull(peer: string, { seq, session, ...steps }: PullRequest): PullReply {
@@ -177,6 +184,16 @@ export class Requests {
     const { remoteReceivers, monotonicMs } = this.#options
     remoteReceivers.take(peer, steps, monotonicMs(), outcome =>
       reply([encodeHead({ op: 'receive', seq, ...outcome })]),
+    )
+  }
+
+  #authorize({ seq, credential, address }: AuthorizeRequest, reply: (frames: ReplyFrames) => void): void {
+    this.#options.authority.authorize(credential, address).then(
+      rights => reply([encodeHead({ op: 'authorize', seq, rights })]),
+      (error: unknown) => {
+        const told = error instanceof PosternError ? error : new PosternError('INTERNAL')
+        reply([encodeHead({ op: 'error', seq, error: told.toBody() })])
+      },
     )
   }
 

@@ -1,4 +1,5 @@
 /** The words and the wire that broker and clients share. Imports nothing from outside and runs in a browser too. */
+export * from './access.ts'
 export * from './batch.ts'
 export * from './batch-writer.ts'
 export * from './channel.ts'
@@ -6,6 +7,7 @@ export * from './codes.ts'
 export * from './id.ts'
 export { batchVersion } from './layout.ts'
 export * from './message.ts'
+export * from './pattern.ts'
 export * from './request.ts'
 export * from './request-frame.ts'
 export * from './tail.ts'

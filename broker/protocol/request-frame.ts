@@ -1,3 +1,4 @@
+import type { Access, Credential, Grant, Rights, TopicScope } from './access.ts'
 import { type ErrorBody, isCode } from './codes.ts'
 import type {
   PullOffsets,
@@ -83,10 +84,19 @@ export function decodeRequest(
       if (!isListOf(close, isCount)) return broken('"close" is not a list of whole numbers.')
       return { op: 'receive', seq, session, open, acknowledged, released, returned, close }
     }
+    case 'authorize': {
+      const { credential, address } = head
+      if (!isCredential(credential))
+        return broken(
+          '"credential" is not {kind: "none"}, {kind: "password", name, password} or {kind: "token", token}.',
+        )
+      if (typeof address !== 'string') return broken('"address" is not a text.')
+      return { op: 'authorize', seq, credential, address }
+    }
     case 'status':
       return { op: 'status', seq }
     default:
-      return broken('"op" is not hello, publish, replay, position, pull, receive or status.')
+      return broken('"op" is not hello, publish, replay, position, pull, receive, authorize or status.')
   }
 }
 
@@ -159,6 +169,33 @@ function isRecordKey(value: unknown): value is RecordKey {
   )
 }
 
+function isCredential(value: unknown): value is Credential {
+  if (!isObject(value)) return false
+  if (value['kind'] === 'password') return isTexts([value['name'], value['password']])
+  return value['kind'] === 'token' ? typeof value['token'] === 'string' : value['kind'] === 'none'
+}
+
+function isAccess(value: unknown): value is Access {
+  return isObject(value) && typeof value['isOpen'] === 'boolean' && typeof value['version'] === 'string'
+}
+
+function isTopicScope(value: unknown): value is TopicScope {
+  return isObject(value) && isTexts(value['publish']) && isTexts(value['subscribe'])
+}
+
+function isGrant(value: unknown): value is Grant {
+  return isObject(value) && isTopicScope(value) && typeof value['history'] === 'boolean'
+}
+
+function isRights(value: unknown): value is Rights {
+  if (!isObject(value) || typeof value['identity'] !== 'string') return false
+  const { isOpen, grants, scope, expiresMs } = value
+  if (typeof isOpen !== 'boolean' || !isListOf(grants, isGrant)) return false
+  return (
+    (scope === undefined || isTopicScope(scope)) && (expiresMs === undefined || Number.isFinite(expiresMs))
+  )
+}
+
 function isErrorBody(value: unknown): value is ErrorBody {
   return isObject(value) && isCode(value['code']) && typeof value['message'] === 'string'
 }
@@ -180,7 +217,8 @@ function isReply(head: Fields): head is Fields & Reply {
         Number.isFinite(head['clockMs']) &&
         isTexts(head['stream']) &&
         typeof head['defaultTopic'] === 'string' &&
-        isCount(head['maxPayloadBytes'])
+        isCount(head['maxPayloadBytes']) &&
+        isAccess(head['access'])
       )
     case 'receipts':
       return Array.isArray(head['receipts']) && head['receipts'].every(isReceiptEntry)
@@ -192,7 +230,9 @@ function isReply(head: Fields): head is Fields & Reply {
         typeof head['more'] === 'boolean'
       )
     case 'position':
-      return typeof head['epoch'] === 'string' && isCount(head['last'])
+      return typeof head['epoch'] === 'string' && isCount(head['last']) && isAccess(head['access'])
+    case 'authorize':
+      return isRights(head['rights'])
     case 'pull':
       return isCount(head['pullers'])
     case 'receive':

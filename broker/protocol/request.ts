@@ -1,3 +1,4 @@
+import type { Access, Credential, Rights } from './access.ts'
 import type { ErrorBody } from './codes.ts'
 
 /** The version of the requests and batches. A broker refuses a hello with another one. */
@@ -116,6 +117,15 @@ export interface ReceiveRequest extends ReceiveSteps {
   readonly session: string
 }
 
+/** Asks what a client may do. */
+export interface AuthorizeRequest {
+  readonly op: 'authorize'
+  readonly seq: number
+  readonly credential: Credential
+  /** Where the client comes from: too many failures from there are no longer looked at. */
+  readonly address: string
+}
+
 export interface StatusRequest {
   readonly op: 'status'
   readonly seq: number
@@ -128,6 +138,7 @@ export type Request =
   | PositionRequest
   | PullRequest
   | ReceiveRequest
+  | AuthorizeRequest
   | StatusRequest
 
 export interface HelloReply {
@@ -145,6 +156,7 @@ export interface HelloReply {
   readonly stream: readonly string[]
   readonly defaultTopic: string
   readonly maxPayloadBytes: number
+  readonly access: Access
 }
 
 /** The outcome for one record of a publish, in the order of the batch. */
@@ -174,6 +186,13 @@ export interface PositionReply {
   readonly seq: number
   readonly epoch: string
   readonly last: number
+  readonly access: Access
+}
+
+export interface AuthorizeReply {
+  readonly op: 'authorize'
+  readonly seq: number
+  readonly rights: Rights
 }
 
 export interface PullReply {
@@ -276,5 +295,6 @@ export type Reply =
   | HandReply
   | ReceiveReply
   | DeliverReply
+  | AuthorizeReply
   | StatusReply
   | ErrorReply

@@ -43,6 +43,8 @@ const core =
 /** The directions: whatever is not named here is not allowed. */
 const rules: readonly Rule[] = [
   { files: protocol, may: [protocol] },
+  // What functions take of it, as `#auth`.
+  { files: /^broker\/auth\/(index|rights)\.ts$/, may: [protocol, 'broker/auth/rights.ts'] },
   {
     files: core,
     may: [protocol, core],
@@ -70,6 +72,7 @@ const rules: readonly Rule[] = [
       core,
       'broker/logger.ts',
       'broker/receivers.ts',
+      'broker/auth/authority.ts',
       'broker/auth/htpasswd.ts',
       'broker/auth/users.ts',
     ],
@@ -77,7 +80,7 @@ const rules: readonly Rule[] = [
   { files: /^broker\/client\//, may: [protocol, /^broker\/client\//, node, 'zeromq'] },
   {
     files: /^broker\/auth\//,
-    may: [/^broker\/auth\//, node, 'apache-md5', 'bcryptjs'],
+    may: [protocol, /^broker\/auth\//, node, 'apache-md5', 'bcryptjs', 'jose'],
     types: ['broker/logger.ts'],
   },
   {
@@ -103,7 +106,18 @@ const rules: readonly Rule[] = [
   { files: /^broker\/[^/]+\.ts$/, may: [protocol, node] },
   {
     files: /^functions\//,
-    may: [/^functions\//, '#client', '#protocol', '#logger', 'h3', 'listhen', 'crossws', 'valibot', node],
+    may: [
+      /^functions\//,
+      '#auth',
+      '#client',
+      '#protocol',
+      '#logger',
+      'h3',
+      'listhen',
+      'crossws',
+      'valibot',
+      node,
+    ],
   },
   { files: /^site\//, may: [/^site\//] },
   { files: /^infra\//, may: [/^infra\//, node, 'rolldown', 'zeromq'] },

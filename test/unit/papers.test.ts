@@ -185,6 +185,7 @@ describe('the wire, as the paper shows it', () => {
       'position',
       'pull',
       'receive',
+      'authorize',
       'status',
     ])
     expect(decoded).toEqual(requests.map(text => JSON.parse(text)))
@@ -204,6 +205,7 @@ describe('the wire, as the paper shows it', () => {
       'position',
       'pull',
       'receive',
+      'authorize',
       'status',
       'error',
     ])

@@ -8,6 +8,7 @@ import {
   protocolVersion,
   type Reply,
 } from '#protocol'
+import { openAuthority } from '../../broker/auth/authority.ts'
 import { Requests } from '../../broker/listeners/requests.ts'
 import { publication, textOf } from '../support/publications.ts'
 import { messagesOf, TestBroker } from '../support/test-broker.ts'
@@ -53,6 +54,7 @@ function begin() {
     monotonicMs: () => test.nowMs,
     stream: () => ['tcp://127.0.0.1:6001'],
     status: () => figures,
+    authority: openAuthority,
     onMalformed: error => malformed.push(error),
   })
   /** Hands over frames; the replies come into the list that is given back. */
@@ -100,6 +102,7 @@ describe('hello', () => {
       stream: ['tcp://127.0.0.1:6001'],
       defaultTopic: 'chat',
       maxPayloadBytes: 256 * 1024,
+      access: { isOpen: true, version: 'open' },
     })
   })
 
@@ -255,6 +258,7 @@ describe('a position', () => {
       seq: 1,
       epoch: 'aaaaaaaaaaaa',
       last: 2,
+      access: { isOpen: true, version: 'open' },
     })
     expect(test.flow.peers).toBe(1)
   })
