@@ -36,6 +36,7 @@ import type {
   Subscription,
 } from './backbone.ts'
 import { Chain, type LogPage } from './chain.ts'
+import type { CurveKeys } from './curve.ts'
 import { Link } from './link.ts'
 import { Outbox } from './outbox.ts'
 import { Pulls } from './pulls.ts'
@@ -68,6 +69,8 @@ const defaultTailBytes = 4 * 1024 * 1024
 export interface RelayOptions {
   /** The broker's requests socket. Default `tcp://127.0.0.1:5001`. */
   readonly broker?: string
+  /** For a broker that asks for keys. Default: the connection is not encrypted. */
+  readonly curve?: CurveKeys
   /** What may wait for a subscriber that does not read. Default 4 MiB. */
   readonly maxBufferedBytes?: number
   /** What may wait for the broker before publishers are refused with `BACKLOG_FULL`. Default 8 MiB. */
@@ -76,6 +79,8 @@ export interface RelayOptions {
   readonly tailBytes?: number
   /** Called when the broker can be reached, and when it cannot any more. */
   readonly onState?: (state: 'up' | 'away') => void
+  /** Called, about once a second, while the broker refuses the connection for its keys, or for having none. */
+  readonly onRefused?: (reason: string) => void
   /** Called when messages were missed on the stream and fetched again, with their number. */
   readonly onRepaired?: (messages: number) => void
 }
@@ -84,7 +89,7 @@ export interface RelayOptions {
  * The built-in broker's backbone: one for each process, shared by all its connections. It follows the whole log on
  * one stream, repairs what the stream drops, and reconnects by itself.
  *
- * @throws Error when the address of the broker is not `tcp://host:port`.
+ * @throws Error when the address of the broker is not `tcp://host:port`, or a key is none.
  */
 export class Relay implements Backbone {
   readonly #broker: string
@@ -119,9 +124,11 @@ export class Relay implements Backbone {
       tail: () => this.#chain.tail,
       replay: (selection, start) => this.#replayTopics(selection, start),
     })
-    this.#stream = new Stream(batches => this.#take(batches))
+    this.#stream = new Stream(batches => this.#take(batches), options.curve)
     this.#link = new Link({
       address: this.#broker,
+      curve: options.curve,
+      onRefused: options.onRefused,
       onUp: ({ epoch, last, stream, session, access }) => {
         this.#accessWatch.take(access)
         options.onState?.('up')

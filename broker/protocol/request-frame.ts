@@ -29,9 +29,13 @@ export function decodeRequest(
   if (seq === null) return { broken: '"seq" is not a whole number.', seq }
   const broken = (what: string) => ({ broken: what, seq })
   switch (head['op']) {
-    case 'hello':
-      if (!isCount(head['version'])) return broken('"version" is not a whole number.')
-      return { op: 'hello', seq, version: head['version'] }
+    case 'hello': {
+      const { version, serverKey } = head
+      if (!isCount(version)) return broken('"version" is not a whole number.')
+      if (serverKey !== undefined && typeof serverKey !== 'string')
+        return broken('"serverKey" is not a text.')
+      return { op: 'hello', seq, version, ...(serverKey === undefined ? {} : { serverKey }) }
+    }
     case 'publish': {
       const { session, deadlineMs, keys = [] } = head
       if (typeof session !== 'string') return broken('"session" is not a text.')

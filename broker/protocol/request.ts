@@ -13,6 +13,8 @@ export interface HelloRequest {
   readonly op: 'hello'
   readonly seq: number
   readonly version: number
+  /** The broker's public key, with which the client has come in: the reply then tells where the stream has the same. */
+  readonly serverKey?: string
 }
 
 /** An idempotency key for one record of the batch. It belongs to an identity and the record's topic. */
