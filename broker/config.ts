@@ -1,15 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser'
 import * as v from 'valibot'
+import { curveSockets } from './auth/curve-access.ts'
+import { CurveKeysError } from './auth/curve-folder.ts'
 import { readUsers, UserListError } from './auth/user-list.ts'
-import {
-  type Dsn,
-  type Endpoint,
-  isLoopback,
-  parseDsn,
-  parseTcpAddress,
-  type SocketType,
-} from './listeners/dsn.ts'
+import { exposure, missingForKeys } from './exposure.ts'
+import { type Dsn, type Endpoint, parseDsn, parseTcpAddress, type SocketType } from './listeners/dsn.ts'
 import { logLevels } from './logger.ts'
 import { parsePattern, parsePublicTopic, unknownVariable } from './protocol/index.ts'
 
@@ -198,6 +194,22 @@ const schema = (env: Env) =>
     maxTcpConnections: v.optional(whole(1, 1_000_000), 1000),
     /** What may wait for one receiver of a topic that is not durable; then it loses its oldest. */
     maxReceiverBytes: v.optional(whole(64 * 1024, 16 * gibibyte), mebibyte),
+    /** The folder of keys that `broker keys` has made, or empty: then nobody is asked for a key. */
+    curveKeys: v.optional(v.string('allowed is a folder'), ''),
+    /** The sockets that ask for keys then. */
+    curveSockets: v.optional(
+      v.pipe(
+        v.array(
+          v.picklist(curveSockets, `allowed is a list of ${curveSockets.join(', ')}`),
+          'allowed is a list of sockets',
+        ),
+        v.check(
+          sockets => sockets.includes('requests') === sockets.includes('stream'),
+          'requests and stream go together, since functions need both',
+        ),
+      ),
+      [...curveSockets],
+    ),
     /**
      * Where the sockets may be reached without encryption: `loopback`, or `anywhere` for a network that nobody else
      * can enter.
@@ -255,6 +267,7 @@ const variables = {
   POSTERN_STREAM: 'stream',
   POSTERN_TCP: 'tcp',
   POSTERN_USERS: 'usersFile',
+  POSTERN_CURVE_KEYS: 'curveKeys',
   POSTERN_PLAINTEXT: 'plaintext',
   POSTERN_DATA: 'data',
   POSTERN_DEFAULT_TOPIC: 'defaultTopic',
@@ -282,7 +295,7 @@ export function loadConfig(env: Env): Config {
   }
   const result = v.safeParse(schema(env), found)
   if (!result.success) throw toConfigError(result.issues[0], sources)
-  checkPlaintext(result.output)
+  checkExposure(result.output)
   checkUsers(result.output)
   return result.output
 }
@@ -316,18 +329,17 @@ function toConfigError(issue: v.BaseIssue<unknown>, sources: ReadonlyMap<string,
   return new ConfigError(`The setting ${name} is ${JSON.stringify(value)}: ${issue.message}.`)
 }
 
-/** Threat: a socket without encryption on an open address lets anybody publish, and read every message. */
-function checkPlaintext(config: Config): void {
-  if (config.plaintext === 'anywhere') return
-  for (const setting of ['ingest', 'plain', 'requests', 'stream', 'tcp'] as const) {
-    const endpoints = setting === 'tcp' ? (config.tcp ? [config.tcp] : []) : config[setting].endpoints
-    const open = endpoints.find(endpoint => !isLoopback(endpoint))
-    if (!open) continue
-    throw new ConfigError(
-      `The setting ${setting} names ${open.host}:${open.port}: without encryption only loopback addresses are allowed. ` +
-        'Reach it through a tunnel, or set plaintext to "anywhere" (POSTERN_PLAINTEXT) on a network that nobody else can enter.',
-    )
+/** No key is in what is told. */
+function checkExposure(config: Config): void {
+  let wrong: string | undefined
+  try {
+    wrong = exposure(config) ?? missingForKeys(config)
+  } catch (error) {
+    throw error instanceof CurveKeysError
+      ? new ConfigError(`The setting curveKeys: ${error.message}.`)
+      : error
   }
+  if (wrong !== undefined) throw new ConfigError(wrong)
 }
 
 /** The lines are not in what is told: their hashes are nobody's business. */

@@ -37,8 +37,8 @@ export interface RequestsOptions {
   /** Names this process of the broker, so that a request for an earlier one is not taken for one of its own. */
   readonly session: string
   readonly monotonicMs: () => number
-  /** Endpoints of the stream, once they are bound. */
-  readonly stream: () => readonly string[]
+  /** Endpoints of the stream, once they are bound: those with this public key of the broker, or all. */
+  readonly stream: (serverKey?: string) => readonly string[]
   readonly status: () => BrokerStatus
   /** The rules of access, as they are now. */
   readonly authority: Authority
@@ -89,7 +89,7 @@ export class Requests {
     }
   }
 
-  #hello({ seq, version }: HelloRequest): HelloReply {
+  #hello({ seq, version, serverKey }: HelloRequest): HelloReply {
     if (version !== protocolVersion) {
       throw new PosternError(
         'UNSUPPORTED_VERSION',
@@ -107,7 +107,7 @@ export class Requests {
       epoch,
       last,
       clockMs: monotonicMs(),
-      stream: stream(),
+      stream: stream(serverKey),
       defaultTopic,
       maxPayloadBytes,
       access: this.#options.authority.access,

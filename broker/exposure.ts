@@ -1,0 +1,43 @@
+import { readCurveFolder } from './auth/curve-folder.ts'
+import type { Config } from './config.ts'
+import { isLoopback } from './listeners/dsn.ts'
+
+const zeromqSockets = ['ingest', 'plain', 'requests', 'stream'] as const
+
+/**
+ * Why the broker must not be reached as it is set, or undefined. Threat: a socket without encryption on an open address
+ * lets anybody publish, and read every message.
+ */
+export function exposure(config: Config): string | undefined {
+  if (config.plaintext === 'anywhere') return undefined
+  for (const setting of zeromqSockets) {
+    if (config.curveKeys !== '' && config.curveSockets.includes(setting)) continue
+    const open = config[setting].endpoints.find(endpoint => !isLoopback(endpoint))
+    if (open) return inPlain(setting, open, 'Make keys with "broker keys" (curveKeys), reach it')
+  }
+  if (config.tcp && !isLoopback(config.tcp)) return inPlain('tcp', config.tcp, 'Reach it')
+  return undefined
+}
+
+function inPlain(setting: string, { host, port }: { host: string; port: number }, instead: string): string {
+  return (
+    `The setting ${setting} names ${host}:${port}: without encryption only loopback addresses are allowed. ` +
+    `${instead} through a tunnel, or set plaintext to "anywhere" (POSTERN_PLAINTEXT) on a network that nobody else can enter.`
+  )
+}
+
+/**
+ * What is missing for the broker's keys, or undefined.
+ *
+ * @throws CurveKeysError where the folder cannot be used.
+ */
+export function missingForKeys(config: Config): string | undefined {
+  if (config.curveKeys === '') return undefined
+  const { serverKeys } = readCurveFolder(config.curveKeys)
+  const short = config.curveSockets.find(socket => config[socket].endpoints.length < serverKeys.length)
+  if (!short) return undefined
+  return (
+    `The setting ${short} names one endpoint, and the broker has two keys (curveKeys, ${config.curveKeys}): ` +
+    'the first endpoint has the old key, the second the new one. Name two, split by ";".'
+  )
+}
