@@ -196,8 +196,8 @@ const schema = (env: Env) =>
     maxReceiverBytes: v.optional(whole(64 * 1024, 16 * gibibyte), mebibyte),
     /** The folder of keys that `broker keys` has made, or empty: then nobody is asked for a key. */
     curveKeys: v.optional(v.string('allowed is a folder'), ''),
-    /** The sockets that ask for keys then. */
-    curveSockets: v.optional(
+    /** The sockets that do not, for clients without CURVE on the same machine. */
+    curveExempt: v.optional(
       v.pipe(
         v.array(
           v.picklist(curveSockets, `allowed is a list of ${curveSockets.join(', ')}`),
@@ -208,7 +208,7 @@ const schema = (env: Env) =>
           'requests and stream go together, since functions need both',
         ),
       ),
-      [...curveSockets],
+      [],
     ),
     /**
      * Where the sockets may be reached without encryption: `loopback`, or `anywhere` for a network that nobody else

@@ -1,4 +1,4 @@
-import { CurveAccess } from './auth/curve-access.ts'
+import { CurveAccess, curveSockets } from './auth/curve-access.ts'
 import { type CurveFolder, readCurveFolder } from './auth/curve-folder.ts'
 import type { Config } from './config.ts'
 import { CurveDoor } from './listeners/curve-door.ts'
@@ -12,12 +12,13 @@ export class Curve {
   readonly #logger: Logger
 
   /** @throws CurveKeysError where the folder cannot be used. */
-  constructor({ curveKeys, curveSockets }: Config, logger: Logger) {
+  constructor({ curveKeys, curveExempt }: Config, logger: Logger) {
     const { serverKeys, clients } = readCurveFolder(curveKeys)
     this.#folder = curveKeys
     this.#serverKeys = serverKeys
     this.#logger = logger
-    this.door = new CurveDoor({ serverKeys, sockets: curveSockets, access: new CurveAccess(clients), logger })
+    const sockets = curveSockets.filter(name => !curveExempt.includes(name))
+    this.door = new CurveDoor({ serverKeys, sockets, access: new CurveAccess(clients), logger })
   }
 
   /**

@@ -1,8 +1,7 @@
+import { type CurveSocket, curveSockets } from './auth/curve-access.ts'
 import { readCurveFolder } from './auth/curve-folder.ts'
 import type { Config } from './config.ts'
 import { isLoopback } from './listeners/dsn.ts'
-
-const zeromqSockets = ['ingest', 'plain', 'requests', 'stream'] as const
 
 /**
  * Why the broker must not be reached as it is set, or undefined. Threat: a socket without encryption on an open address
@@ -10,13 +9,17 @@ const zeromqSockets = ['ingest', 'plain', 'requests', 'stream'] as const
  */
 export function exposure(config: Config): string | undefined {
   if (config.plaintext === 'anywhere') return undefined
-  for (const setting of zeromqSockets) {
-    if (config.curveKeys !== '' && config.curveSockets.includes(setting)) continue
+  for (const setting of curveSockets) {
+    if (asksForKeys(config, setting)) continue
     const open = config[setting].endpoints.find(endpoint => !isLoopback(endpoint))
     if (open) return inPlain(setting, open, 'Make keys with "broker keys" (curveKeys), reach it')
   }
   if (config.tcp && !isLoopback(config.tcp)) return inPlain('tcp', config.tcp, 'Reach it')
   return undefined
+}
+
+function asksForKeys({ curveKeys, curveExempt }: Config, socket: CurveSocket): boolean {
+  return curveKeys !== '' && !curveExempt.includes(socket)
 }
 
 function inPlain(setting: string, { host, port }: { host: string; port: number }, instead: string): string {
@@ -34,7 +37,9 @@ function inPlain(setting: string, { host, port }: { host: string; port: number }
 export function missingForKeys(config: Config): string | undefined {
   if (config.curveKeys === '') return undefined
   const { serverKeys } = readCurveFolder(config.curveKeys)
-  const short = config.curveSockets.find(socket => config[socket].endpoints.length < serverKeys.length)
+  const short = curveSockets.find(
+    socket => asksForKeys(config, socket) && config[socket].endpoints.length < serverKeys.length,
+  )
   if (!short) return undefined
   return (
     `The setting ${short} names one endpoint, and the broker has two keys (curveKeys, ${config.curveKeys}): ` +

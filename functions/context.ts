@@ -82,8 +82,10 @@ export function createContext({ backbone, log, settings, random = Math.random }:
 export function createBackbone(settings: Settings, logger: Logger): Backbone {
   return new Relay({
     broker: settings.POSTERN_BROKER,
+    ...(settings.POSTERN_CURVE && { curve: settings.POSTERN_CURVE }),
     maxBufferedBytes: settings.POSTERN_MAX_BUFFERED_BYTES,
     onState: state => (state === 'up' ? logger.info('broker-up') : logger.error('broker-away')),
+    onRefused: reason => logger.limited('broker-refuses', { reason }),
     onRepaired: messages => logger.limited('repaired', { messages }),
   })
 }

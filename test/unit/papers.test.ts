@@ -126,7 +126,7 @@ describe('the table of the functions’ settings', () => {
   }))
 
   it('has every setting with its default', () => {
-    const defaults = Object.entries(readSettings({})).map(([name, value]) => [name, String(value)])
+    const defaults = Object.entries(readSettings({})).map(([name, value]) => [name, String(value ?? '')])
     expect(rows.map(({ variable, value }) => [variable, value])).toEqual(defaults)
   })
 
