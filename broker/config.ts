@@ -1,17 +1,12 @@
 import * as v from 'valibot'
+import { curveSockets } from './auth/curve-access.ts'
+import { CurveKeysError } from './auth/curve-folder.ts'
 import { readUsers, UserListError } from './auth/user-list.ts'
 import { ConfigError, ConfigFile } from './config-file.ts'
-import {
-  type Dsn,
-  type Endpoint,
-  isLoopback,
-  parseDsn,
-  parseTcpAddress,
-  type SocketType,
-} from './listeners/dsn.ts'
+import { exposure, missingForKeys } from './exposure.ts'
+import { type Dsn, type Endpoint, parseDsn, parseTcpAddress, type SocketType } from './listeners/dsn.ts'
 import { logLevels } from './logger.ts'
-import { parsePublicTopic, unknownVariable } from './protocol/index.ts'
-import { parsePattern } from './topic-rules.ts'
+import { parsePattern, parsePublicTopic, unknownVariable } from './protocol/index.ts'
 
 export { ConfigError }
 
@@ -140,12 +135,10 @@ const topicsSchema = v.pipe(
   v.rawCheck(({ dataset, addIssue }) => {
     if (!dataset.typed) return
     for (const pattern of Object.keys(dataset.value)) {
-      const wrong = whatIsWrong(() => {
-        if (parsePattern(pattern) !== pattern) throw new Error('a topic must not end in a slash')
-      })
+      const wrong = whatIsWrong(() => parsePattern(pattern))
       if (wrong === undefined) continue
       addIssue({
-        message: `the pattern is not a topic in which * stands for a segment, or ** at the end for all below: ${wrong}`,
+        message: `the pattern is not a topic in which * stands for a segment, or ** at the end for itself and all below: ${wrong}`,
         path: [{ type: 'object', origin: 'key', input: dataset.value, key: pattern, value: pattern }],
       })
     }
@@ -197,6 +190,22 @@ const schema = (env: Env) =>
     maxTcpConnections: v.optional(whole(1, 1_000_000), 1000),
     /** What may wait for one receiver of a topic that is not durable; then it loses its oldest. */
     maxReceiverBytes: v.optional(whole(64 * 1024, 16 * gibibyte), mebibyte),
+    /** The folder of keys that `broker keys` has made, or empty: then nobody is asked for a key. */
+    curveKeys: v.optional(v.string('allowed is a folder'), ''),
+    /** The sockets that do not, for clients without CURVE on the same machine. */
+    curveExempt: v.optional(
+      v.pipe(
+        v.array(
+          v.picklist(curveSockets, `allowed is a list of ${curveSockets.join(', ')}`),
+          'allowed is a list of sockets',
+        ),
+        v.check(
+          sockets => sockets.includes('requests') === sockets.includes('stream'),
+          'requests and stream go together, since functions need both',
+        ),
+      ),
+      [],
+    ),
     /**
      * Where the sockets may be reached without encryption: `loopback`, or `anywhere` for a network that nobody else
      * can enter.
@@ -254,6 +263,7 @@ const variables = {
   POSTERN_STREAM: 'stream',
   POSTERN_TCP: 'tcp',
   POSTERN_USERS: 'usersFile',
+  POSTERN_CURVE_KEYS: 'curveKeys',
   POSTERN_PLAINTEXT: 'plaintext',
   POSTERN_DATA: 'data',
   POSTERN_DEFAULT_TOPIC: 'defaultTopic',
@@ -280,7 +290,7 @@ export function loadConfig(env: Env): Config {
   const result = v.safeParse(schema(env), found)
   const sources = new Sources(file, set)
   if (!result.success) throw sources.errorOf(result.issues)
-  checkPlaintext(result.output, sources)
+  checkExposure(result.output, sources)
   checkUsers(result.output, sources)
   return result.output
 }
@@ -325,18 +335,15 @@ function keysOf(issue: v.BaseIssue<unknown>): (string | number)[] {
   )
 }
 
-/** Threat: a socket without encryption on an open address lets anybody publish, and read every message. */
-function checkPlaintext(config: Config, sources: Sources): void {
-  if (config.plaintext === 'anywhere') return
-  for (const setting of ['ingest', 'plain', 'requests', 'stream', 'tcp'] as const) {
-    const endpoints = setting === 'tcp' ? (config.tcp ? [config.tcp] : []) : config[setting].endpoints
-    const open = endpoints.find(endpoint => !isLoopback(endpoint))
-    if (!open) continue
-    throw sources.error(
-      setting,
-      `The setting ${setting} names ${open.host}:${open.port}: without encryption only loopback addresses are allowed. ` +
-        'Reach it through a tunnel, or set plaintext to "anywhere" (POSTERN_PLAINTEXT) on a network that nobody else can enter.',
-    )
+/** No key is in what is told. */
+function checkExposure(config: Config, sources: Sources): void {
+  try {
+    const wrong = exposure(config) ?? missingForKeys(config)
+    if (wrong) throw sources.error(wrong.setting, wrong.message)
+  } catch (error) {
+    throw error instanceof CurveKeysError
+      ? sources.error('curveKeys', `The setting curveKeys: ${error.message}.`)
+      : error
   }
 }
 

@@ -2,8 +2,10 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
 import { Audience } from './audience.ts'
+import { openAuthority } from './auth/authority.ts'
 import { Broker, type Clock, type Output } from './broker.ts'
 import type { Config } from './config.ts'
+import { Curve, curveCounters } from './curve.ts'
 import { Delivery } from './delivery.ts'
 import { Flow } from './flow.ts'
 import { Historian, type Trouble } from './history/historian.ts'
@@ -114,7 +116,8 @@ async function start(
   const journaledAfter = recovery.batches[0] ? recovery.batches[0].first - 1 : recovery.last
   if (journaledAfter > archivedThrough) retained.forgetThrough(journaledAfter)
   for (const batch of recovery.batches) retained.addBatch(batch)
-  const listener = new ZeromqListener({ ...config, logger, flow })
+  const curve = config.curveKeys === '' ? undefined : new Curve(config, logger)
+  const listener = new ZeromqListener({ ...config, logger, flow, curve: curve?.door })
   const delivery = new Delivery(config, listener)
   const kept = await KeptMessages.make(config, {
     logger,
@@ -198,6 +201,7 @@ async function start(
       ...kept.counters,
       keysForgottenEarly: keys.forgottenEarly,
       ...listener.counters,
+      ...curveCounters(curve),
       archiveFailures: historian?.failures ?? 0,
       ...(door?.counters ?? { tcpRefused: 0, loginsRefused: 0, receiverLost: 0 }),
     },
@@ -216,9 +220,10 @@ async function start(
     remoteReceivers,
     session: randomHex(sessionBytes),
     monotonicMs: clock.monotonicMs,
-    stream: () => listener.streamAddresses,
+    stream: serverKey => listener.streamAddresses(serverKey),
     status,
     topics: after => pageOfTopics({ history: retained.topics(), kept: kept.keeper.room.sizes }, after),
+    authority: openAuthority,
     onMalformed: error => listener.malformed('requests', error),
   })
   const bound = await listener.start(broker, requests, () => {
@@ -256,6 +261,7 @@ async function start(
     endpoints,
     status,
     reload(next) {
+      const changedKeys = curve?.reload(next) ?? []
       keys.bounds = next
       flow.bounds = next
       delivery.bounds = next
@@ -263,7 +269,7 @@ async function start(
       retained.bounds = next.history
       door?.reload(next)
       broker.limits = { ...broker.limits, maxWithheldBytes: next.maxWithheldBytes }
-      return needRestart(config, next)
+      return [...needRestart(config, next), ...changedKeys]
     },
     stop() {
       stopping ??= stop()

@@ -1,4 +1,4 @@
-import { isSystemTopic, parsePublicTopic, topicWithin } from './protocol/index.ts'
+import { isSystemTopic, patternFits, topicWithin } from './protocol/index.ts'
 
 /** What holds for the topics that a pattern names. */
 export interface TopicRule {
@@ -24,40 +24,18 @@ export interface NamedRule extends TopicRule {
   readonly pattern: string
 }
 
-/** One segment of any kind, and at the end everything below. */
-const anySegment = '*'
-const anythingBelow = '**'
-
-/**
- * Checks a pattern: a topic in which `*` stands for one segment, and `**` as the last one for one or more.
- *
- * @throws PosternError, or Error that says what is wrong.
- */
-export function parsePattern(text: string): string {
-  const pattern = parsePublicTopic(text)
-  const segments = pattern.split('/')
-  for (const [i, segment] of segments.entries()) {
-    if (segment === anythingBelow && i < segments.length - 1)
-      throw new Error('"**" may only be the last segment')
-  }
-  return pattern
-}
-
 /** Finds what holds for a topic: the first pattern that fits it. */
 export class TopicRules {
-  readonly #rules: readonly { readonly segments: readonly string[]; readonly rule: NamedRule }[]
+  readonly #rules: readonly NamedRule[]
   readonly #known = new Map<string, NamedRule | undefined>()
 
   constructor(rules: Readonly<Record<string, TopicRule>>) {
-    this.#rules = Object.entries(rules).map(([pattern, rule]) => ({
-      segments: pattern.split('/'),
-      rule: { ...rule, pattern },
-    }))
+    this.#rules = Object.entries(rules).map(([pattern, rule]) => ({ ...rule, pattern }))
   }
 
   /** Whether any topic is durable. */
   get hasDurable(): boolean {
-    return this.#rules.some(({ rule }) => rule.durable)
+    return this.#rules.some(rule => rule.durable)
   }
 
   /** The rule of a topic. `$dead/x` has that of `x`, to one receiver each time and without an end to it. */
@@ -84,15 +62,8 @@ export class TopicRules {
       return rule && { ...rule, delivery: 'one', receivers: 0, maxDeliveries: 0 }
     }
     if (isSystemTopic(topic)) return undefined
-    const segments = topic.split('/')
-    return this.#rules.find(({ segments: pattern }) => fits(pattern, segments))?.rule
+    return this.#rules.find(({ pattern }) => patternFits(pattern, topic))
   }
 }
 
 const maxKnown = 1000
-
-function fits(pattern: readonly string[], segments: readonly string[]): boolean {
-  const isOpen = pattern.at(-1) === anythingBelow
-  if (isOpen ? segments.length < pattern.length : segments.length !== pattern.length) return false
-  return pattern.every((part, i) => part === anySegment || part === anythingBelow || part === segments[i])
-}

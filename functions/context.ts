@@ -103,8 +103,10 @@ export function createContext({
 export function createBackbone(settings: Settings, logger: Logger, tally: Tally): Backbone {
   return new Relay({
     broker: settings.POSTERN_BROKER,
+    ...(settings.POSTERN_CURVE && { curve: settings.POSTERN_CURVE }),
     maxBufferedBytes: settings.POSTERN_MAX_BUFFERED_BYTES,
     onState: state => (state === 'up' ? logger.info('broker-up') : logger.error('broker-away')),
+    onRefused: reason => logger.limited('broker-refuses', { reason }),
     onRepaired: messages => {
       tally.repairs++
       tally.repairedMessages += messages

@@ -21,6 +21,7 @@ Serves HTTP, Server-Sent Events and WebSocket for a broker.
 
 Environment (default):
   POSTERN_BROKER              the broker's requests socket (tcp://127.0.0.1:5001)
+  POSTERN_CURVE               the file of keys for a broker that asks for some (none)
   PORT                        the HTTP port; 0 takes any free one (3000)
   HOST                        the HTTP address (127.0.0.1)
   POSTERN_MAX_BUFFERED_BYTES  what may wait for one connection (4194304)

@@ -1,5 +1,6 @@
+import { readFileSync } from 'node:fs'
 import * as v from 'valibot'
-import { defaultBroker, parseBrokerAddress } from '#client'
+import { type CurveKeys, defaultBroker, parseBrokerAddress, parseCurveKeys } from '#client'
 import { unknownVariable } from '#protocol'
 import { AddressList } from './address-list.ts'
 import { isOriginPattern } from './origin.ts'
@@ -31,6 +32,29 @@ function isBrokerAddress(text: string): boolean {
   }
 }
 
+const curveKeys = v.pipe(
+  v.string(),
+  v.rawTransform(({ dataset, addIssue, NEVER }): CurveKeys | undefined => {
+    const { value } = dataset
+    if (value === '') return undefined
+    try {
+      return parseCurveKeys(readJson(value.startsWith('{') ? value : readFileSync(value, 'utf8')))
+    } catch (error) {
+      addIssue({ message: error instanceof Error ? error.message : String(error) })
+      return NEVER
+    }
+  }),
+)
+
+/** What JSON.parse says itself may show a part of a key. */
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Error('it is not JSON')
+  }
+}
+
 function toHosts(text: string): readonly string[] {
   return text
     .split(',')
@@ -58,6 +82,8 @@ const schema = v.object({
     v.pipe(v.string(), v.check(isBrokerAddress, 'allowed is tcp://host:port')),
     defaultBroker,
   ),
+  /** The keys for a broker that asks for some: the file that `broker keys` has written, or what it holds. */
+  POSTERN_CURVE: v.optional(curveKeys, ''),
   /** The HTTP port; 0 takes any free one. */
   PORT: v.optional(wholeNumber(0, 65_535), '3000'),
   /** The HTTP address. Where listhen does not like a name it binds localhost instead, so that is refused here. */
@@ -123,5 +149,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   if (result.success) return result.output
   const [issue] = result.issues
   const name = v.getDotPath(issue) ?? ''
-  throw new SettingError(`${name} is ${JSON.stringify(set[name])}: ${issue.message}.`)
+  // Threat: what holds keys must not be in a log.
+  const shown = name === 'POSTERN_CURVE' && set[name]?.startsWith('{') ? '{…}' : JSON.stringify(set[name])
+  throw new SettingError(`${name} is ${shown}: ${issue.message}.`)
 }

@@ -1,9 +1,12 @@
 import type {
+  Access,
   BrokerStatus,
+  Credential,
   Message,
   Position,
   PosternError,
   Publication,
+  Rights,
   Selection,
 } from '../protocol/index.ts'
 
@@ -159,6 +162,8 @@ export interface Backbone {
   /** The topic of messages that name none. Undefined until the log was reached once. */
   readonly defaultTopic: string | undefined
   readonly maxPayloadBytes: number | undefined
+  /** Whether there are rules of access. Undefined until the log was reached once. */
+  readonly access: Access | undefined
   /** Resolves when the log can be reached, or rejects with `BROKER_UNAVAILABLE` when it is away. */
   ready(): Promise<void>
   publish(publication: Publication, options?: PublishOptions): Promise<Receipt>
@@ -186,6 +191,22 @@ export interface Backbone {
    * @throws PosternError `BROKER_UNAVAILABLE`, `RECEIPT_UNKNOWN`
    */
   acknowledge(topic: string, ids: readonly string[]): Promise<readonly string[]>
+  /**
+   * What a client may do. Where there are no rules that is everything, whatever it shows. It holds until it expires, or
+   * until {@link onAccessChange} tells that it has to be asked for again.
+   *
+   * @param address where the client comes from: too many wrong passwords from there are no longer looked at.
+   * @throws PosternError `UNAUTHORIZED`, saying what is wrong with the credential; `LOGIN_UNAVAILABLE` when nobody can
+   * tell now.
+   */
+  authorize(credential: Credential, address: string): Promise<Rights>
+  /**
+   * Calls back when rules, users or keys have changed: within two seconds, and when the broker is reached again and has
+   * others than before.
+   *
+   * @returns what ends it.
+   */
+  onAccessChange(listener: () => void): () => void
   /** @throws PosternError `BROKER_UNAVAILABLE` */
   history(selection: Selection, count: number): Promise<Snapshot>
   /** @throws PosternError `BROKER_UNAVAILABLE` */

@@ -11,6 +11,8 @@ import {
   type Request,
 } from '../protocol/index.ts'
 import type { BackboneState } from './backbone.ts'
+import { type CurveKeys, curveOptions } from './curve.ts'
+import { retryRefused } from './refusals.ts'
 
 /** ZMQ_HEARTBEAT_IVL and _TIMEOUT: a broker that is stopped, or whose machine is gone, is noticed within these. */
 const heartbeat = { heartbeatInterval: 1000, heartbeatTimeout: 3000 }
@@ -42,6 +44,10 @@ interface Pending {
 export interface LinkOptions {
   /** The broker's requests socket: `tcp://host:port`. */
   readonly address: string
+  /** Default: in plain. */
+  readonly curve?: CurveKeys | undefined
+  /** The broker does not take the connection as it is made. */
+  readonly onRefused?: ((reason: string) => void) | undefined
   /** The broker can be reached, again or for the first time. */
   readonly onUp: (hello: HelloReply) => void
   /** It cannot be reached, or not any more, for longer than a blip. */
@@ -83,11 +89,13 @@ export class Link {
       receiveHighWaterMark: 0,
       ...heartbeat,
       ...reconnect,
+      ...curveOptions(options.curve),
     })
     this.#blipTimer = setTimeout(() => this.#giveUp(), blipMs)
     this.#signTimer = setInterval(() => this.#sign(), signMs)
     this.#socket.events.on('handshake', () => this.greet())
     this.#socket.events.on('disconnect', () => this.#down())
+    retryRefused(this.#socket, { ...options, addresses: () => [options.address] })
     this.#socket.connect(options.address)
     void this.#receive()
   }
@@ -180,7 +188,9 @@ export class Link {
     if (this.#isGreeting) return
     this.#isGreeting = true
     const saidMs = performance.now()
-    this.request({ op: 'hello', version: protocolVersion }, signMs).then(
+    const serverKey = this.#options.curve?.serverKey
+    const keyed = serverKey === undefined ? {} : { serverKey }
+    this.request({ op: 'hello', version: protocolVersion, ...keyed }, signMs).then(
       ({ head }) => {
         this.#isGreeting = false
         if (head.op === 'hello') this.#up(head, saidMs)

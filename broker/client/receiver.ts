@@ -1,5 +1,6 @@
 import { type PosternError, parseReceivedTopic } from '../protocol/index.ts'
 import type { Backbone, Delivered, ReceiveEnd, ReceiveOptions, ReceiveSink, Receiving } from './backbone.ts'
+import type { CurveKeys } from './curve.ts'
 import { Relay } from './relay.ts'
 
 /** How long `close()` waits for what is under way. */
@@ -83,7 +84,9 @@ export interface ReceiverOptions extends ReceiveOptions {
   readonly topic: string
   /** The broker's requests socket. Default `tcp://127.0.0.1:5001`. */
   readonly broker?: string
-  /** A `Relay` that is there already, and stays open. Default: one of its own to `broker`. */
+  /** For a broker that asks for keys. Default: the connection is not encrypted. */
+  readonly curve?: CurveKeys
+  /** A `Relay` that is there already, and stays open. Default: one of its own to `broker`, with `curve`. */
   readonly backbone?: Pick<Backbone, 'receive' | 'close'>
   /** For `run()`. */
   readonly processMessage?: ProcessMessage
@@ -99,7 +102,8 @@ export interface ReceiverOptions extends ReceiveOptions {
  * Take them with `for await (const message of receiver)`, which ends the receiver when the loop is left, or give
  * `processMessage` and call `run()`.
  *
- * @throws PosternError `INVALID_TOPIC`, `RESERVED_TOPIC`. Error when the address of the broker is not `tcp://host:port`.
+ * @throws PosternError `INVALID_TOPIC`, `RESERVED_TOPIC`. Error when the address of the broker is not `tcp://host:port`, or
+ * a key is none.
  */
 export class Receiver implements AsyncIterable<ReceivedMessage> {
   readonly #topic: string
@@ -117,10 +121,11 @@ export class Receiver implements AsyncIterable<ReceivedMessage> {
   #closing: Promise<void> | undefined
 
   constructor(options: ReceiverOptions) {
-    const { topic, broker, backbone } = options
+    const { topic, broker, curve, backbone } = options
     this.#topic = parseReceivedTopic(topic)
     this.#options = options
-    this.#backbone = backbone ?? new Relay(broker === undefined ? {} : { broker })
+    this.#backbone =
+      backbone ?? new Relay({ ...(broker !== undefined && { broker }), ...(curve && { curve }) })
     this.#isOwn = backbone === undefined
   }
 

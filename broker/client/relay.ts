@@ -1,16 +1,21 @@
 import {
+  type Access,
   type Batch,
   type BrokerStatus,
+  type Credential,
   decodeBatch,
   type Message,
+  openRights,
   type Position,
   PosternError,
   type Publication,
   type PullSteps,
   type ReceiveReply,
   type ReceiveSteps,
+  type Rights,
   type Selection,
 } from '../protocol/index.ts'
+import { AccessWatch } from './access-watch.ts'
 import { defaultBroker, parseBrokerAddress, seenFrom } from './address.ts'
 import type {
   Backbone,
@@ -28,6 +33,7 @@ import type {
   Subscription,
 } from './backbone.ts'
 import { Chain, type LogPage } from './chain.ts'
+import type { CurveKeys } from './curve.ts'
 import { Inquiries } from './inquiries.ts'
 import { Link } from './link.ts'
 import { Outbox } from './outbox.ts'
@@ -42,6 +48,9 @@ const positionTimeoutMs = 5000
 /** What happens to pullers and receivers is told again when the broker has not answered by then. */
 const pullTimeoutMs = 5000
 
+/** A password waits for those before it, and is as slow as its hash is good. */
+const authorizeTimeoutMs = 10_000
+
 /** The stream may be this much later than a reply that tells how far the log has come. */
 const streamGraceMs = 100
 
@@ -54,6 +63,8 @@ const defaultTailBytes = 4 * 1024 * 1024
 export interface RelayOptions {
   /** The broker's requests socket. Default `tcp://127.0.0.1:5001`. */
   readonly broker?: string
+  /** For a broker that asks for keys. Default: the connection is not encrypted. */
+  readonly curve?: CurveKeys
   /** What may wait for a subscriber that does not read. Default 4 MiB. */
   readonly maxBufferedBytes?: number
   /** What may wait for the broker before publishers are refused with `BACKLOG_FULL`. Default 8 MiB. */
@@ -62,6 +73,8 @@ export interface RelayOptions {
   readonly tailBytes?: number
   /** Called when the broker can be reached, and when it cannot any more. */
   readonly onState?: (state: 'up' | 'away') => void
+  /** Called, about once a second, while the broker refuses the connection for its keys, or for having none. */
+  readonly onRefused?: (reason: string) => void
   /** Called when messages were missed on the stream and fetched again, with their number. */
   readonly onRepaired?: (messages: number) => void
   /** Called with how many messages of the log have not come yet, whenever the broker tells where it stands. */
@@ -72,7 +85,7 @@ export interface RelayOptions {
  * The built-in broker's backbone: one for each process, shared by all its connections. It follows the whole log on
  * one stream, repairs what the stream drops, and reconnects by itself.
  *
- * @throws Error when the address of the broker is not `tcp://host:port`.
+ * @throws Error when the address of the broker is not `tcp://host:port`, or a key is none.
  */
 export class Relay implements Backbone {
   readonly #broker: string
@@ -85,6 +98,7 @@ export class Relay implements Backbone {
   readonly #pulls: Pulls
   readonly #receives: Receives
   readonly #inquiries: Inquiries
+  readonly #accessWatch = new AccessWatch()
   #gathered: Batch[] | undefined
   #unreportedBytes = 0
   #graceTimer: NodeJS.Timeout | undefined
@@ -108,10 +122,13 @@ export class Relay implements Backbone {
       tail: () => this.#chain.tail,
       replay: (selection, start) => this.#inquiries.past(selection, start),
     })
-    this.#stream = new Stream(batches => this.#take(batches))
+    this.#stream = new Stream(batches => this.#take(batches), options.curve)
     this.#link = new Link({
       address: this.#broker,
-      onUp: ({ epoch, last, stream, session }) => {
+      curve: options.curve,
+      onRefused: options.onRefused,
+      onUp: ({ epoch, last, stream, session, access }) => {
+        this.#accessWatch.take(access)
         options.onState?.('up')
         this.#stream.connect(stream.map(told => seenFrom(this.#broker, told)))
         this.#chain.meet({ epoch, offset: last })
@@ -156,6 +173,10 @@ export class Relay implements Backbone {
     return this.#link.hello?.maxPayloadBytes
   }
 
+  get access(): Access | undefined {
+    return this.#accessWatch.access
+  }
+
   ready(): Promise<void> {
     return this.#link.ready()
   }
@@ -186,6 +207,27 @@ export class Relay implements Backbone {
     await this.#link.ready()
     const steps = { open: [], acknowledged: [], released: [{ topic, ids }], returned: [], close: [] }
     return (await this.#tellReceives(steps)).unknown
+  }
+
+  async authorize(credential: Credential, address: string): Promise<Rights> {
+    if (this.access?.isOpen) return openRights
+    try {
+      await this.#link.ready()
+      const { head } = await this.#link.request({ op: 'authorize', credential, address }, authorizeTimeoutMs)
+      if (head.op !== 'authorize') throw new PosternError('INTERNAL')
+      return head.rights
+    } catch (error) {
+      throw error instanceof PosternError && isUnreached(error)
+        ? new PosternError(
+            'LOGIN_UNAVAILABLE',
+            'Who may do what cannot be checked now: the broker does not answer.',
+          )
+        : error
+    }
+  }
+
+  onAccessChange(listener: () => void): () => void {
+    return this.#accessWatch.onChange(listener)
   }
 
   history(selection: Selection, count: number): Promise<Snapshot> {
@@ -237,8 +279,10 @@ export class Relay implements Backbone {
     const position = { op: 'position' as const, session, offset, subscribers, delivered }
     this.#link.request(position, positionTimeoutMs).then(
       ({ head }) => {
+        if (head.op !== 'position') return
+        this.#accessWatch.take(head.access)
         const position = this.#chain.position
-        if (head.op !== 'position' || head.epoch !== position?.epoch) return
+        if (head.epoch !== position?.epoch) return
         this.#onLag?.(Math.max(0, head.last - position.offset))
         this.#expect(head.last)
       },
@@ -280,6 +324,10 @@ export class Relay implements Backbone {
     if (messages > 0) onRepaired?.(messages)
     return page
   }
+}
+
+function isUnreached({ code }: PosternError): boolean {
+  return code === 'BROKER_UNAVAILABLE' || code === 'RECEIPT_UNKNOWN'
 }
 
 function messagesOf(batches: readonly Uint8Array[]): Message[] {

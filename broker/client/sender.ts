@@ -1,6 +1,8 @@
 import { Push } from 'zeromq'
 import { BatchWriter, noEpoch, type Publication, parsePublicTopic, parseType } from '../protocol/index.ts'
 import { parseBrokerAddress } from './address.ts'
+import { type CurveKeys, curveOptions } from './curve.ts'
+import { retryRefused } from './refusals.ts'
 
 /** Where a broker's ingest socket listens by default. */
 export const defaultIngest = 'tcp://127.0.0.1:5000'
@@ -21,6 +23,13 @@ interface Taken {
 export interface SenderOptions {
   /** The broker's ingest socket. Default `tcp://127.0.0.1:5000`. */
   readonly ingest?: string
+  /** For a broker that asks for keys. Default: the connection is not encrypted. */
+  readonly curve?: CurveKeys
+  /**
+   * Called, about once a second, while the broker refuses the connection for its keys, or for having none. What was
+   * sent before may be lost.
+   */
+  readonly onRefused?: (reason: string) => void
   /**
    * ZMQ_SNDHWM: batches that may wait for a broker that is busy or away; then `send()` waits. Default 8: what waits in
    * a short queue is still in the processor's cache when it is sent, which doubles what goes through.
@@ -40,7 +49,7 @@ export interface SendOptions {
  * On a durable topic its messages are kept for a `Receiver` like any other. Nobody is told when they are on disk, nor
  * when the topic keeps as much as it may or its store is away: the broker then drops, counts and logs them.
  *
- * @throws Error when the address is not `tcp://host:port`.
+ * @throws Error when the address is not `tcp://host:port`, or a key is none.
  */
 export class Sender {
   readonly #socket: Push
@@ -50,9 +59,17 @@ export class Sender {
   #taken: Taken | undefined
   #queue: Promise<void> = Promise.resolve()
 
-  constructor({ ingest = defaultIngest, sendHighWaterMark = defaultSendHighWaterMark }: SenderOptions = {}) {
-    this.#socket = new Push({ linger: lingerMs, sendHighWaterMark })
-    this.#socket.connect(parseBrokerAddress(ingest))
+  constructor({
+    ingest = defaultIngest,
+    sendHighWaterMark = defaultSendHighWaterMark,
+    curve,
+    onRefused,
+  }: SenderOptions = {}) {
+    const address = parseBrokerAddress(ingest)
+    this.#socket = new Push({ linger: lingerMs, sendHighWaterMark, ...curveOptions(curve) })
+    // Listening keeps a program running that has not closed its sender.
+    if (curve || onRefused) retryRefused(this.#socket, { addresses: () => [address], curve, onRefused })
+    this.#socket.connect(address)
   }
 
   /**

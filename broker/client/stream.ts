@@ -1,5 +1,7 @@
 import { Subscriber } from 'zeromq'
 import { type Batch, decodeBatch, sharedBufferBytes } from '../protocol/index.ts'
+import { type CurveKeys, curveOptions } from './curve.ts'
+import { retryRefused } from './refusals.ts'
 
 /**
  * ZMQ_RCVHWM, in batches of up to 64 KiB: what a busy process has not read yet. What the broker then drops is
@@ -45,7 +47,7 @@ export class Stream {
    * @param onBatches called with all that came in a turn of the event loop, or in several while it rests from a call
    * that took long, so that it goes on together.
    */
-  constructor(onBatches: (batches: readonly Batch[]) => void) {
+  constructor(onBatches: (batches: readonly Batch[]) => void, curve?: CurveKeys) {
     this.#onBatches = onBatches
     this.#socket = new Subscriber({
       linger: 0,
@@ -53,7 +55,9 @@ export class Stream {
       maxMessageSize,
       ...keepalive,
       ...reconnect,
+      ...curveOptions(curve),
     })
+    retryRefused(this.#socket, { addresses: () => this.#addresses, curve })
     this.#socket.subscribe()
     void this.#receive()
   }

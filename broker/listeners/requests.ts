@@ -1,8 +1,10 @@
 import type { Audience } from '../audience.ts'
+import type { Authority } from '../auth/authority.ts'
 import type { Broker } from '../broker.ts'
 import type { Delivery } from '../delivery.ts'
 import type { Flow } from '../flow.ts'
 import {
+  type AuthorizeRequest,
   type BrokerStatus,
   decodeBatch,
   decodeRequest,
@@ -39,10 +41,12 @@ export interface RequestsOptions {
   /** Names this process of the broker, so that a request for an earlier one is not taken for one of its own. */
   readonly session: string
   readonly monotonicMs: () => number
-  /** Endpoints of the stream, once they are bound. */
-  readonly stream: () => readonly string[]
+  /** Endpoints of the stream, once they are bound: those with this public key of the broker, or all. */
+  readonly stream: (serverKey?: string) => readonly string[]
   readonly status: () => BrokerStatus
   readonly topics: (after: string | undefined) => TopicPage
+  /** The rules of access, as they are now. */
+  readonly authority: Authority
   readonly onMalformed: (error: PosternError) => void
 }
 
@@ -79,6 +83,8 @@ export class Requests {
           return reply([encodeHead(this.#pull(peer, request))])
         case 'receive':
           return this.#receive(peer, request, reply)
+        case 'authorize':
+          return this.#authorize(request, reply)
         case 'status':
           return reply([encodeHead({ op: 'status', seq: request.seq, status: this.#options.status() })])
         case 'topics':
@@ -92,7 +98,7 @@ export class Requests {
     }
   }
 
-  #hello({ seq, version }: HelloRequest): HelloReply {
+  #hello({ seq, version, serverKey }: HelloRequest): HelloReply {
     if (version !== protocolVersion) {
       throw new PosternError(
         'UNSUPPORTED_VERSION',
@@ -110,9 +116,10 @@ export class Requests {
       epoch,
       last,
       clockMs: monotonicMs(),
-      stream: stream(),
+      stream: stream(serverKey),
       defaultTopic,
       maxPayloadBytes,
+      access: this.#options.authority.access,
     }
   }
 
@@ -161,12 +168,12 @@ export class Requests {
 
   #position(peer: string, { seq, session, offset, subscribers, delivered }: PositionRequest): Reply {
     if (session !== this.#options.session) throw new PosternError('UNKNOWN_SESSION')
-    const { broker, flow, audience, monotonicMs } = this.#options
+    const { broker, flow, audience, authority, monotonicMs } = this.#options
     flow.report(peer, offset, monotonicMs())
     if (subscribers !== undefined && delivered !== undefined)
       audience.report(peer, { subscribers, delivered }, monotonicMs())
     const { epoch, offset: last } = broker.position
-    return { op: 'position', seq, epoch, last }
+    return { op: 'position', seq, epoch, last, access: authority.access }
   }
 
   #pull(peer: string, { seq, session, ...steps }: PullRequest): PullReply {
@@ -188,6 +195,16 @@ export class Requests {
     const { remoteReceivers, monotonicMs } = this.#options
     remoteReceivers.take(peer, steps, monotonicMs(), outcome =>
       reply([encodeHead({ op: 'receive', seq, ...outcome })]),
+    )
+  }
+
+  #authorize({ seq, credential, address }: AuthorizeRequest, reply: (frames: ReplyFrames) => void): void {
+    this.#options.authority.authorize(credential, address).then(
+      rights => reply([encodeHead({ op: 'authorize', seq, rights })]),
+      (error: unknown) => {
+        const told = error instanceof PosternError ? error : new PosternError('INTERNAL')
+        reply([encodeHead({ op: 'error', seq, error: told.toBody() })])
+      },
     )
   }
 

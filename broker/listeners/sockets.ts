@@ -1,4 +1,4 @@
-import { Publisher, Pull, Router, type Socket } from 'zeromq'
+import { type Context, Publisher, Pull, Router, type Socket } from 'zeromq'
 import { maxBatchBytes } from '../protocol/index.ts'
 import { type Dsn, type Endpoint, endpointAddress } from './dsn.ts'
 
@@ -54,8 +54,14 @@ function maxMessageSize(maxPayloadBytes: number): number {
 // Sends are never awaited: with a timeout of 0 each is done, or has failed, when it returns.
 const sendTimeout = 0
 
-export function openPull(maxPayloadBytes: number): Pull {
+/** Where a socket that asks for keys belongs. */
+export interface Place {
+  readonly context?: Context
+}
+
+export function openPull(maxPayloadBytes: number, place: Place = {}): Pull {
   return new Pull({
+    ...place,
     linger: 0,
     receiveHighWaterMark,
     maxMessageSize: maxMessageSize(maxPayloadBytes),
@@ -63,12 +69,13 @@ export function openPull(maxPayloadBytes: number): Pull {
   })
 }
 
-export function openPublisher(sendHighWaterMark: number): Publisher {
-  return new Publisher({ linger: lingerMs, sendTimeout, sendHighWaterMark, ...heartbeat })
+export function openPublisher(sendHighWaterMark: number, place: Place = {}): Publisher {
+  return new Publisher({ ...place, linger: lingerMs, sendTimeout, sendHighWaterMark, ...heartbeat })
 }
 
-export function openRouter(maxPayloadBytes: number): Router {
+export function openRouter(maxPayloadBytes: number, place: Place = {}): Router {
   return new Router({
+    ...place,
     linger: lingerMs,
     sendTimeout,
     sendHighWaterMark: replyHighWaterMark,
@@ -83,14 +90,21 @@ export function openRouter(maxPayloadBytes: number): Router {
 /**
  * Binds or connects a socket as its data source name says.
  *
+ * @param prepare called before each endpoint with its index.
  * @returns the endpoints, with the ports that the system chose.
  * @throws Error that names the setting and the endpoint.
  */
-export async function attach(socket: Socket, dsn: Dsn, setting: string): Promise<Endpoint[]> {
+export async function attach(
+  socket: Socket,
+  dsn: Dsn,
+  setting: string,
+  prepare: (endpoint: number) => void = () => {},
+): Promise<Endpoint[]> {
   const attached: Endpoint[] = []
-  for (const endpoint of dsn.endpoints) {
+  for (const [index, endpoint] of dsn.endpoints.entries()) {
     const address = endpointAddress(endpoint)
     try {
+      prepare(index)
       if (dsn.mode === 'bind') await socket.bind(address)
       else socket.connect(address)
     } catch (error) {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Publisher, Pull, Router } from 'zeromq'
+import type { Publisher, Pull, Router, Socket } from 'zeromq'
 import type { Broker, Output } from '../broker.ts'
 import type { DeliveryOutput, Handover } from '../delivery.ts'
 import type { Flow } from '../flow.ts'
@@ -13,6 +13,7 @@ import {
   PosternError,
 } from '../protocol/index.ts'
 import type { EndedReceivers, ReceiverOutput, RemoteHandout } from '../remote-receivers.ts'
+import type { CurveDoor } from './curve-door.ts'
 import { type Dsn, type Endpoint, endpointAddress } from './dsn.ts'
 import { IngestReader } from './ingest.ts'
 import type { Requests } from './requests.ts'
@@ -47,6 +48,8 @@ export interface ZeromqOptions {
   readonly plainHighWaterMark: number
   readonly logger: Logger
   readonly flow: Flow
+  /** Default: nobody is asked for keys. */
+  readonly curve?: CurveDoor | undefined
 }
 
 /** The endpoints of the four sockets, with the ports that the system chose. */
@@ -77,15 +80,23 @@ export class ZeromqListener implements Output, DeliveryOutput, ReceiverOutput {
 
   constructor(options: ZeromqOptions) {
     this.#options = options
-    this.#ingest = openPull(options.maxPayloadBytes)
-    this.#requests = openRouter(options.maxPayloadBytes)
-    this.#plain = openPublisher(options.plainHighWaterMark)
-    this.#stream = openPublisher(options.streamHighWaterMark)
+    const place = options.curve ? { context: options.curve.context } : {}
+    this.#ingest = openPull(options.maxPayloadBytes, place)
+    this.#requests = openRouter(options.maxPayloadBytes, place)
+    this.#plain = openPublisher(options.plainHighWaterMark, place)
+    this.#stream = openPublisher(options.streamHighWaterMark, place)
   }
 
-  /** Where functions find the stream, in libzmq's form. */
-  get streamAddresses(): string[] {
-    return this.#streamEndpoints.map(endpointAddress)
+  /**
+   * Where functions find the stream, in libzmq's form.
+   *
+   * @param serverKey the endpoints with this public key of ours; undefined: all.
+   */
+  streamAddresses(serverKey?: string): string[] {
+    const { curve } = this.#options
+    return this.#streamEndpoints
+      .filter((_, at) => serverKey === undefined || !curve?.has('stream') || curve.hasKey(at, serverKey))
+      .map(endpointAddress)
   }
 
   stream(batch: Uint8Array): void {
@@ -147,12 +158,13 @@ export class ZeromqListener implements Output, DeliveryOutput, ReceiverOutput {
   async start(broker: Broker, requests: Requests, onLeft: () => void): Promise<Endpoints> {
     this.#broker = broker
     this.#requests.events.on('disconnect', () => this.#whenLeft(onLeft))
-    const stream = await attach(this.#stream, this.#options.stream, 'stream')
+    await this.#options.curve?.start()
+    const stream = await this.#attach(this.#stream, 'stream')
     this.#streamEndpoints = stream
-    const plain = await attach(this.#plain, this.#options.plain, 'plain')
+    const plain = await this.#attach(this.#plain, 'plain')
     await delay(settleMs)
-    const requestEndpoints = await attach(this.#requests, this.#options.requests, 'requests')
-    const ingest = await attach(this.#ingest, this.#options.ingest, 'ingest')
+    const requestEndpoints = await this.#attach(this.#requests, 'requests')
+    const ingest = await this.#attach(this.#ingest, 'ingest')
     void this.#receive(this.#requests, frames => this.#answer(requests, frames))
     void this.#receive(this.#ingest, frames => this.#take(broker, frames), this.#options.flow)
     this.#sendBeacon()
@@ -175,6 +187,14 @@ export class ZeromqListener implements Output, DeliveryOutput, ReceiverOutput {
     clearTimeout(this.#leaving)
     this.#broker?.commit()
     for (const socket of [this.#ingest, this.#requests, this.#stream, this.#plain]) socket.close()
+    this.#options.curve?.close()
+  }
+
+  #attach(socket: Socket, name: keyof Endpoints): Promise<Endpoint[]> {
+    const { curve } = this.#options
+    if (!curve?.has(name)) return attach(socket, this.#options[name], name)
+    curve.watch(socket, name)
+    return attach(socket, this.#options[name], name, endpoint => curve.prepare(socket, name, endpoint))
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { Access, Credential, Grant, Rights, TopicScope } from './access.ts'
 import { type ErrorBody, isCode } from './codes.ts'
 import type {
   PullOffsets,
@@ -29,9 +30,13 @@ export function decodeRequest(
   if (seq === null) return { broken: '"seq" is not a whole number.', seq }
   const broken = (what: string) => ({ broken: what, seq })
   switch (head['op']) {
-    case 'hello':
-      if (!isCount(head['version'])) return broken('"version" is not a whole number.')
-      return { op: 'hello', seq, version: head['version'] }
+    case 'hello': {
+      const { version, serverKey } = head
+      if (!isCount(version)) return broken('"version" is not a whole number.')
+      if (serverKey !== undefined && typeof serverKey !== 'string')
+        return broken('"serverKey" is not a text.')
+      return { op: 'hello', seq, version, ...(serverKey === undefined ? {} : { serverKey }) }
+    }
     case 'publish': {
       const { session, deadlineMs, keys = [] } = head
       if (typeof session !== 'string') return broken('"session" is not a text.')
@@ -88,6 +93,15 @@ export function decodeRequest(
       if (!isListOf(close, isCount)) return broken('"close" is not a list of whole numbers.')
       return { op: 'receive', seq, session, open, acknowledged, released, returned, close }
     }
+    case 'authorize': {
+      const { credential, address } = head
+      if (!isCredential(credential))
+        return broken(
+          '"credential" is not {kind: "none"}, {kind: "password", name, password} or {kind: "token", token}.',
+        )
+      if (typeof address !== 'string') return broken('"address" is not a text.')
+      return { op: 'authorize', seq, credential, address }
+    }
     case 'status':
       return { op: 'status', seq }
     case 'topics': {
@@ -96,7 +110,9 @@ export function decodeRequest(
       return { op: 'topics', seq, ...(after === undefined ? {} : { after }) }
     }
     default:
-      return broken('"op" is not hello, publish, replay, position, pull, receive, status or topics.')
+      return broken(
+        '"op" is not hello, publish, replay, position, pull, receive, authorize, status or topics.',
+      )
   }
 }
 
@@ -169,6 +185,33 @@ function isRecordKey(value: unknown): value is RecordKey {
   )
 }
 
+function isCredential(value: unknown): value is Credential {
+  if (!isObject(value)) return false
+  if (value['kind'] === 'password') return isTexts([value['name'], value['password']])
+  return value['kind'] === 'token' ? typeof value['token'] === 'string' : value['kind'] === 'none'
+}
+
+function isAccess(value: unknown): value is Access {
+  return isObject(value) && typeof value['isOpen'] === 'boolean' && typeof value['version'] === 'string'
+}
+
+function isTopicScope(value: unknown): value is TopicScope {
+  return isObject(value) && isTexts(value['publish']) && isTexts(value['subscribe'])
+}
+
+function isGrant(value: unknown): value is Grant {
+  return isObject(value) && isTopicScope(value) && typeof value['history'] === 'boolean'
+}
+
+function isRights(value: unknown): value is Rights {
+  if (!isObject(value) || typeof value['identity'] !== 'string') return false
+  const { isOpen, grants, scope, expiresMs } = value
+  if (typeof isOpen !== 'boolean' || !isListOf(grants, isGrant)) return false
+  return (
+    (scope === undefined || isTopicScope(scope)) && (expiresMs === undefined || Number.isFinite(expiresMs))
+  )
+}
+
 function isErrorBody(value: unknown): value is ErrorBody {
   return isObject(value) && isCode(value['code']) && typeof value['message'] === 'string'
 }
@@ -190,7 +233,8 @@ function isReply(head: Fields): head is Fields & Reply {
         Number.isFinite(head['clockMs']) &&
         isTexts(head['stream']) &&
         typeof head['defaultTopic'] === 'string' &&
-        isCount(head['maxPayloadBytes'])
+        isCount(head['maxPayloadBytes']) &&
+        isAccess(head['access'])
       )
     case 'receipts':
       return Array.isArray(head['receipts']) && head['receipts'].every(isReceiptEntry)
@@ -202,7 +246,9 @@ function isReply(head: Fields): head is Fields & Reply {
         typeof head['more'] === 'boolean'
       )
     case 'position':
-      return typeof head['epoch'] === 'string' && isCount(head['last'])
+      return typeof head['epoch'] === 'string' && isCount(head['last']) && isAccess(head['access'])
+    case 'authorize':
+      return isRights(head['rights'])
     case 'pull':
       return isCount(head['pullers'])
     case 'receive':

@@ -1,3 +1,4 @@
+import type { Access, Credential, Rights } from './access.ts'
 import type { ErrorBody } from './codes.ts'
 
 /** The version of the requests and batches. A broker refuses a hello with another one. */
@@ -12,6 +13,8 @@ export interface HelloRequest {
   readonly op: 'hello'
   readonly seq: number
   readonly version: number
+  /** The broker's public key, with which the client has come in: the reply then tells where the stream has the same. */
+  readonly serverKey?: string
 }
 
 /** An idempotency key for one record of the batch. It belongs to an identity and the record's topic. */
@@ -119,6 +122,15 @@ export interface ReceiveRequest extends ReceiveSteps {
   readonly session: string
 }
 
+/** Asks what a client may do. */
+export interface AuthorizeRequest {
+  readonly op: 'authorize'
+  readonly seq: number
+  readonly credential: Credential
+  /** Where the client comes from: too many failures from there are no longer looked at. */
+  readonly address: string
+}
+
 export interface StatusRequest {
   readonly op: 'status'
   readonly seq: number
@@ -139,6 +151,7 @@ export type Request =
   | PositionRequest
   | PullRequest
   | ReceiveRequest
+  | AuthorizeRequest
   | StatusRequest
   | TopicsRequest
 
@@ -157,6 +170,7 @@ export interface HelloReply {
   readonly stream: readonly string[]
   readonly defaultTopic: string
   readonly maxPayloadBytes: number
+  readonly access: Access
 }
 
 /** The outcome for one record of a publish, in the order of the batch. */
@@ -186,6 +200,13 @@ export interface PositionReply {
   readonly seq: number
   readonly epoch: string
   readonly last: number
+  readonly access: Access
+}
+
+export interface AuthorizeReply {
+  readonly op: 'authorize'
+  readonly seq: number
+  readonly rights: Rights
 }
 
 export interface PullReply {
@@ -318,6 +339,7 @@ export type Reply =
   | HandReply
   | ReceiveReply
   | DeliverReply
+  | AuthorizeReply
   | StatusReply
   | TopicsReply
   | ErrorReply

@@ -43,6 +43,8 @@ const core =
 /** The directions: whatever is not named here is not allowed. */
 const rules: readonly Rule[] = [
   { files: protocol, may: [protocol] },
+  // What functions take of it, as `#auth`.
+  { files: /^broker\/auth\/(index|rights)\.ts$/, may: [protocol, 'broker/auth/rights.ts'] },
   {
     files: core,
     may: [protocol, core],
@@ -70,6 +72,8 @@ const rules: readonly Rule[] = [
       core,
       'broker/logger.ts',
       'broker/receivers.ts',
+      'broker/auth/authority.ts',
+      'broker/auth/curve-access.ts',
       'broker/auth/htpasswd.ts',
       'broker/auth/users.ts',
     ],
@@ -77,7 +81,7 @@ const rules: readonly Rule[] = [
   { files: /^broker\/client\//, may: [protocol, /^broker\/client\//, node, 'zeromq'] },
   {
     files: /^broker\/auth\//,
-    may: [/^broker\/auth\//, node, 'apache-md5', 'bcryptjs'],
+    may: [protocol, /^broker\/auth\//, node, 'apache-md5', 'bcryptjs', 'jose'],
     types: ['broker/logger.ts'],
   },
   {
@@ -91,6 +95,9 @@ const rules: readonly Rule[] = [
       protocol,
       'broker/auth/user-list.ts',
       'broker/config-file.ts',
+      'broker/auth/curve-access.ts',
+      'broker/auth/curve-folder.ts',
+      'broker/exposure.ts',
       'broker/listeners/dsn.ts',
       'broker/logger.ts',
       'broker/topic-rules.ts',
@@ -124,11 +131,22 @@ const rules: readonly Rule[] = [
     files: /^broker\/service\.ts$/,
     may: [/^broker\/(?!client\/|commands\/|main\.ts)/, 'package.json', node],
   },
+  {
+    files: /^broker\/exposure\.ts$/,
+    may: [/^broker\/auth\/curve-/, 'broker/listeners/dsn.ts'],
+    types: ['broker/config.ts'],
+  },
+  {
+    files: /^broker\/curve\.ts$/,
+    may: [/^broker\/auth\/curve-/, 'broker/listeners/curve-door.ts'],
+    types: ['broker/config.ts', 'broker/logger.ts'],
+  },
   { files: /^broker\/[^/]+\.ts$/, may: [protocol, node] },
   {
     files: /^functions\//,
     may: [
       /^functions\//,
+      '#auth',
       '#client',
       '#protocol',
       '#logger',

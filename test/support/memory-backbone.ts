@@ -16,7 +16,9 @@ import type {
   Subscription,
 } from '#client'
 import {
+  type Access,
   type BrokerStatus,
+  type Credential,
   isInSpace,
   isServiceTopic,
   isSystemTopic,
@@ -25,10 +27,12 @@ import {
   PosternError,
   type Publication,
   parseId,
+  type Rights,
   type Selection,
   selector,
 } from '#protocol'
 import type { TopicRule } from '../../broker/topic-rules.ts'
+import { type AccessTable, MemoryAccess } from './memory-access.ts'
 import { MemoryPulls } from './memory-pulls.ts'
 import { MemoryReceives } from './memory-receives.ts'
 
@@ -43,6 +47,8 @@ export interface MemoryBackboneOptions {
   readonly maxUnpulledBytes?: number
   /** What holds for topics, by their patterns. Default: none is durable. */
   readonly topics?: Readonly<Record<string, TopicRule>>
+  /** Rules of access, and those whom they are for. Default: none. */
+  readonly access?: AccessTable
   /** The newest so many messages can be replayed. Default: 10,000. */
   readonly maxRetainedMessages?: number
   /** False begins with a log that was never reached. Default: true. */
@@ -56,6 +62,7 @@ export class MemoryBackbone implements Backbone {
   readonly epoch = randomBytes(6).toString('hex')
   readonly #options: Required<MemoryBackboneOptions>
   readonly #groups = new Map<string, Group>()
+  readonly #access: MemoryAccess
   readonly #pulls: MemoryPulls
   readonly #receives: MemoryReceives
   readonly #receipts = new Map<string, { readonly payload: Uint8Array; readonly receipt: Receipt }>()
@@ -75,11 +82,13 @@ export class MemoryBackbone implements Backbone {
       maxBufferedBytes: 1024 * 1024,
       maxUnpulledBytes: 16 * 1024 * 1024,
       topics: {},
+      access: { rules: [] },
       maxRetainedMessages: 10_000,
       reached: true,
       nowMs: Date.now,
       ...options,
     }
+    this.#access = new MemoryAccess(this.#options.access, this.#options.nowMs)
     this.#pulls = new MemoryPulls(this.#options.maxUnpulledBytes)
     this.#receives = new MemoryReceives(this.#options.topics)
     this.#reached = this.#options.reached
@@ -96,6 +105,15 @@ export class MemoryBackbone implements Backbone {
 
   get maxPayloadBytes(): number | undefined {
     return this.#reached ? this.#options.maxPayloadBytes : undefined
+  }
+
+  get access(): Access | undefined {
+    return this.#reached ? this.#access.access : undefined
+  }
+
+  /** Other rules hold from now on, for others. */
+  changeAccess(table: AccessTable): void {
+    this.#access.change(table)
   }
 
   /** How many subscriptions are open. */
@@ -176,6 +194,15 @@ export class MemoryBackbone implements Backbone {
   async acknowledge(topic: string, ids: readonly string[]): Promise<readonly string[]> {
     this.#assertUp()
     return this.#receives.acknowledge(topic, ids)
+  }
+
+  async authorize(credential: Credential): Promise<Rights> {
+    if (this.#state !== 'up') throw new PosternError('LOGIN_UNAVAILABLE')
+    return this.#access.authorize(credential)
+  }
+
+  onAccessChange(listener: () => void): () => void {
+    return this.#access.onChange(listener)
   }
 
   async history(selection: Selection, count: number): Promise<Snapshot> {

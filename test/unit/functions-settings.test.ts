@@ -1,6 +1,12 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { AddressList } from '../../functions/address-list.ts'
 import { readSettings, SettingError } from '../../functions/settings.ts'
+import { temporaryFolder } from '../support/processes.ts'
+
+/** A text of the form of a key. */
+const key = (digit: string) => digit.repeat(40)
 
 describe('the settings of functions', () => {
   it('have defaults, also for what is empty', () => {
@@ -41,6 +47,28 @@ describe('the settings of functions', () => {
       POSTERN_ALLOW_ORIGINS: 'Example.com, *.example.org:8080',
     })
     expect(POSTERN_ALLOW_ORIGINS).toEqual(['example.com', '*.example.org:8080'])
+  })
+
+  it('take the keys for the broker from a file, or as they are', async () => {
+    const keys = { serverKey: key('s'), publicKey: key('p'), secretKey: key('x') }
+    const file = join(await temporaryFolder(), 'web.json')
+    writeFileSync(file, JSON.stringify(keys))
+    expect(readSettings({ POSTERN_CURVE: file }).POSTERN_CURVE).toEqual(keys)
+    expect(readSettings({ POSTERN_CURVE: JSON.stringify(keys) }).POSTERN_CURVE).toEqual(keys)
+  })
+
+  it.each([
+    ['/nowhere/web.json', /^POSTERN_CURVE is "\/nowhere\/web.json": .*no such file/],
+    [
+      `{"serverKey":"${key('s')}"}`,
+      /^POSTERN_CURVE is {…}: publicKey is not a key of CURVE: allowed are 40 char/,
+    ],
+    [`{"secretKey":"${key('s')}`, /^POSTERN_CURVE is {…}: it is not JSON\.$/],
+  ])('refuse keys that are none, and show nothing of them: %s', (value, told) => {
+    const read = () => readSettings({ POSTERN_CURVE: value })
+    expect(read).toThrow(SettingError)
+    expect(read).toThrow(told)
+    expect(read).not.toThrow('ssss')
   })
 
   it.each([

@@ -28,6 +28,7 @@ function begin({ ready = () => Promise.resolve() } = {}) {
       stream: [],
       defaultTopic: 'chat',
       maxPayloadBytes: 1,
+      access: { isOpen: true, version: 'open' },
     },
     brokerMs: fromNowMs => 5000 + fromNowMs,
     request: (ask, _timeoutMs, batch) =>

@@ -13,6 +13,7 @@ import {
   encodePublications,
   type Publication,
 } from '#protocol'
+import { addServerKey } from '../../broker/auth/curve-keys.ts'
 import { type Config, ConfigError, loadConfig } from '../../broker/config.ts'
 import { readSettings, SettingError } from '../../functions/settings.ts'
 import { codeBlocks, codeOf, tableUnder } from '../support/papers.ts'
@@ -31,6 +32,8 @@ const functionsPaper = read('functions/README.md')
 const example = join(root, 'infra/broker.config.jsonc')
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-papers-'))
+const curveKeys = join(folder, 'keys')
+addServerKey(curveKeys)
 afterAll(() => rmSync(folder, { recursive: true }))
 
 /** What the broker makes of a config file that sets one thing, named as the table does. */
@@ -97,6 +100,7 @@ describe('the table of the broker’s settings', () => {
       stream: 'zmq-bind://PUB@127.0.0.1:7003',
       tcp: 'tcp://127.0.0.1:7004',
       usersFile: '/dev/null',
+      curveKeys,
       plaintext: 'anywhere',
       data: 'elsewhere',
       defaultTopic: 'news',
@@ -122,7 +126,7 @@ describe('the table of the functions’ settings', () => {
   }))
 
   it('has every setting with its default', () => {
-    const defaults = Object.entries(readSettings({})).map(([name, value]) => [name, String(value)])
+    const defaults = Object.entries(readSettings({})).map(([name, value]) => [name, String(value ?? '')])
     expect(rows.map(({ variable, value }) => [variable, value])).toEqual(defaults)
   })
 
@@ -185,6 +189,7 @@ describe('the wire, as the paper shows it', () => {
       'position',
       'pull',
       'receive',
+      'authorize',
       'status',
       'topics',
     ])
@@ -205,6 +210,7 @@ describe('the wire, as the paper shows it', () => {
       'position',
       'pull',
       'receive',
+      'authorize',
       'status',
       'topics',
       'error',

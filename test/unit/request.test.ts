@@ -26,6 +26,14 @@ const requests: Request[] = [
     close: [2],
   },
   { op: 'pull', seq: 5, session: 's', open: [], flushed: [], returned: [], close: [] },
+  { op: 'authorize', seq: 6, credential: { kind: 'none' }, address: '192.0.2.1' },
+  {
+    op: 'authorize',
+    seq: 6,
+    credential: { kind: 'password', name: 'amy', password: 'secret' },
+    address: '192.0.2.1',
+  },
+  { op: 'authorize', seq: 6, credential: { kind: 'token', token: 'a.b.c' }, address: '192.0.2.1' },
   { op: 'status', seq: Number.MAX_SAFE_INTEGER },
 ]
 
@@ -42,10 +50,22 @@ const replies: Reply[] = [
     stream: ['tcp://127.0.0.1:1'],
     defaultTopic: 'chat',
     maxPayloadBytes: 1,
+    access: { isOpen: true, version: 'open' },
   },
   { op: 'receipts', seq: 2, receipts: [{ id: 'aaaaaaaaaaaa-1' }, { error }] },
   { op: 'replay', seq: 3, gap: false, from: 'aaaaaaaaaaaa-1', through: 'aaaaaaaaaaaa-2', more: true },
-  { op: 'position', seq: 4, epoch: 'aaaaaaaaaaaa', last: 3 },
+  { op: 'position', seq: 4, epoch: 'aaaaaaaaaaaa', last: 3, access: { isOpen: false, version: '1' } },
+  {
+    op: 'authorize',
+    seq: 6,
+    rights: {
+      identity: 'token:amy',
+      isOpen: false,
+      grants: [{ publish: ['a/*'], subscribe: ['a/**'], history: false }],
+      scope: { publish: [], subscribe: ['a/b'] },
+      expiresMs: 1,
+    },
+  },
   { op: 'pull', seq: 5, pullers: 0 },
   { op: 'hand', seq: null, to: [1, 1], untilMs: 1.5 },
   { op: 'error', seq: 5, error },
@@ -73,7 +93,7 @@ const heads = fc.dictionary(
       'close',
     ],
     ...['epoch', 'clockMs', 'stream', 'receipts', 'gap', 'from', 'through', 'more', 'status', 'error'],
-    ...['pullers', 'to', 'untilMs'],
+    ...['pullers', 'to', 'untilMs', 'access', 'rights', 'credential', 'address'],
   ),
   fc.oneof(
     fc.constantFrom(
@@ -154,6 +174,29 @@ describe('a request', () => {
     ['an "exact" that is a number', bytesOf({ op: 'replay', seq: 7, topics: [], exact: 1 }), 7, '"exact"'],
     ['a "since" that is a number', bytesOf({ op: 'replay', seq: 7, topics: [], since: 1 }), 7, '"since"'],
     ['a "last" below zero', bytesOf({ op: 'replay', seq: 7, topics: [], last: -1 }), 7, '"last"'],
+    [
+      'a credential of another kind',
+      bytesOf({ op: 'authorize', seq: 7, address: '', credential: { kind: 'key' } }),
+      7,
+      '"credential"',
+    ],
+    [
+      'a password that is a number',
+      bytesOf({
+        op: 'authorize',
+        seq: 7,
+        address: '',
+        credential: { kind: 'password', name: '', password: 1 },
+      }),
+      7,
+      '"credential"',
+    ],
+    [
+      'a credential without an address',
+      bytesOf({ op: 'authorize', seq: 7, credential: { kind: 'none' } }),
+      7,
+      '"address"',
+    ],
     ['a position without an offset', bytesOf({ op: 'position', seq: 7, session: '' }), 7, '"offset"'],
   ])('with %s is told what is wrong, under its seq where there is one', (_, frame, seq, what) => {
     const broken = expect.stringContaining(what)

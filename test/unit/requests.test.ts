@@ -9,6 +9,7 @@ import {
   type Reply,
 } from '#protocol'
 import { Audience } from '../../broker/audience.ts'
+import { openAuthority } from '../../broker/auth/authority.ts'
 import { Requests } from '../../broker/listeners/requests.ts'
 import { publication, textOf } from '../support/publications.ts'
 import { messagesOf, TestBroker } from '../support/test-broker.ts'
@@ -63,6 +64,7 @@ function begin() {
     stream: () => ['tcp://127.0.0.1:6001'],
     status: () => figures,
     topics: after => ({ topics: [], more: after === undefined }),
+    authority: openAuthority,
     onMalformed: error => malformed.push(error),
   })
   /** Hands over frames; the replies come into the list that is given back. */
@@ -110,6 +112,7 @@ describe('hello', () => {
       stream: ['tcp://127.0.0.1:6001'],
       defaultTopic: 'chat',
       maxPayloadBytes: 256 * 1024,
+      access: { isOpen: true, version: 'open' },
     })
   })
 
@@ -292,6 +295,7 @@ describe('a position', () => {
       seq: 1,
       epoch: 'aaaaaaaaaaaa',
       last: 2,
+      access: { isOpen: true, version: 'open' },
     })
     expect(test.flow.peers).toBe(1)
   })
