@@ -1,5 +1,7 @@
 import type { H3, H3Event, HTTPResponse } from 'h3'
+import { mayPublish } from '#auth'
 import { defaultTopicOf } from './address.ts'
+import { admit, demand } from './admission.ts'
 import { readBody } from './body.ts'
 import { type Context, sharedContext } from './context.ts'
 import { openEventStream } from './event.ts'
@@ -27,8 +29,11 @@ export function broadcastRoutes(context: Context): H3 {
   return routes
 }
 
-async function broadcast(event: H3Event, { backbone, tally }: Context): Promise<HTTPResponse> {
+async function broadcast(event: H3Event, context: Context): Promise<HTTPResponse> {
+  const { backbone, tally } = context
   const topic = await defaultTopicOf(backbone)
+  const { rights } = await admit(event, context)
+  demand(mayPublish(rights, topic))
   const maxPayloadBytes = await maxPayloadBytesOf(backbone)
   const body = await readBody(event, formBytes(maxPayloadBytes))
   if (body === undefined) throw payloadTooLarge(maxPayloadBytes)
@@ -43,7 +48,7 @@ async function broadcast(event: H3Event, { backbone, tally }: Context): Promise<
   return answerJson(true)
 }
 
-function fetchEvents(event: H3Event, context: Context): HTTPResponse {
+function fetchEvents(event: H3Event, context: Context): Promise<HTTPResponse> {
   const query = new Query(event.url.search)
   const base64 = query.choice('encoding', ['base64']) !== undefined
   return openEventStream(event, context, {

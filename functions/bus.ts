@@ -1,4 +1,5 @@
 import type { H3, H3Event } from 'h3'
+import { mayPublish, mayReceive } from '#auth'
 import { spaceTopic } from '#protocol'
 import type { Context } from './context.ts'
 import { publishBody } from './pub.ts'
@@ -16,7 +17,7 @@ const enveloped = new SocketEncoder({ envelope: true, space: 'bus' })
 export function addBusRoute(routes: H3, context: Context): void {
   addSocketRoute(routes, context, 'bus', {
     socket: (event, topic) => join(event, topic, context),
-    POST: (event, topic) => publishBody(event, spaceTopic('bus', topic), context, 'bus'),
+    POST: (event, topic) => publishBody(event, spaceTopic('bus', topic), topic, context, 'bus'),
   })
 }
 
@@ -32,6 +33,7 @@ function join(event: H3Event, publicTopic: string, { backbone, log, tally }: Con
   const selection = { topics: [topic], exact: true }
   return {
     protocol,
+    refusal: rights => mayPublish(rights, publicTopic) ?? mayReceive(rights, publicTopic),
     connect: connection =>
       new BusPeer(
         connection,

@@ -1,6 +1,7 @@
 import { type Backbone, Relay } from '#client'
 import { type Logger, processLogger } from '#logger'
 import type { AddressList } from './address-list.ts'
+import { Gate } from './gate.ts'
 import { Leases } from './leases.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { OriginRule } from './origin.ts'
@@ -16,6 +17,8 @@ export interface Context {
   readonly sockets: OpenStreams
   /** What is received over HTTP, until it is acknowledged. */
   readonly leases: Leases
+  /** Lets clients in, where there are rules. */
+  readonly gate: Gate
   /** After so long without a message a WebSocket is closed; 0: never. */
   readonly idleMs: number
   /** Which pages may use the socket routes. */
@@ -72,6 +75,7 @@ export function createContext({
   random = Math.random,
 }: ContextOptions): Context {
   const streams = new OpenStreams(settings.POSTERN_HEARTBEAT_MS, random)
+  const sockets = new OpenStreams(settings.POSTERN_PING_MS, random, firstPingFrom)
   return {
     backbone,
     log,
@@ -82,7 +86,14 @@ export function createContext({
       leaseMs: settings.POSTERN_LEASE_MS,
       maxLeases: settings.POSTERN_MAX_LEASES,
     }),
-    sockets: new OpenStreams(settings.POSTERN_PING_MS, random, firstPingFrom),
+    sockets,
+    gate: new Gate({
+      backbone,
+      onRules() {
+        streams.dismiss()
+        sockets.dismiss()
+      },
+    }),
     idleMs: settings.POSTERN_IDLE_MS,
     originRule: {
       allowOrigins: settings.POSTERN_ALLOW_ORIGINS,
@@ -148,6 +159,9 @@ export const sharedContext: Context = {
   },
   get leases() {
     return (made ?? make()).leases
+  },
+  get gate() {
+    return (made ?? make()).gate
   },
   get idleMs() {
     return (made ?? make()).idleMs

@@ -7,7 +7,9 @@ import type { SocketOwner, WebSocketConnection } from './websocket.ts'
 export function addEchoRoute(routes: H3, context: Context): void {
   const maxMessageBytes = () => context.maxEchoBytes
   addPlainSocketRoute(routes, context, 'echo', maxMessageBytes, () =>
-    context.mode === 'test' ? { connect: connection => new Echo(connection) } : undefined,
+    context.mode === 'test'
+      ? { refusal: () => undefined, connect: connection => new Echo(connection) }
+      : undefined,
   )
 }
 

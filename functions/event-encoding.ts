@@ -15,6 +15,11 @@ export interface EventFormat {
 /** Keeps a peer's proxies and its own watch awake, and means nothing. */
 export const comment = Buffer.from(':\n\n')
 
+/** Words for whoever looks at the stream itself: a browser hands comments to nobody. One line. */
+export function encodeComment(text: string): Uint8Array {
+  return Buffer.from(`: ${text.replaceAll(/[\r\n]+/g, ' ')}\n\n`)
+}
+
 /** Tells a peer how long to wait before it connects again. */
 export function encodeRetry(retryMs: number): Uint8Array {
   return Buffer.from(`retry: ${Math.round(retryMs)}\n\n`)

@@ -1,8 +1,16 @@
 import type { Backbone, EndReason, Sink, Start, Subscription } from '#client'
-import type { Message, Position, Selection } from '#protocol'
-import { comment, type EventEncoder, encodeGap, encodePlace, encodeRetry } from './event-encoding.ts'
+import type { Message, Position, PosternError, Rights, Selection } from '#protocol'
+import {
+  comment,
+  type EventEncoder,
+  encodeComment,
+  encodeGap,
+  encodePlace,
+  encodeRetry,
+} from './event-encoding.ts'
 import type { OpenStream, OpenStreams } from './open-streams.ts'
 import type { Outlet, OutletOwner } from './outlet.ts'
+import type { Pass } from './pass.ts'
 import type { DoorTally, Tally } from './tally.ts'
 
 export interface EventStreamOptions {
@@ -21,6 +29,9 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
   readonly #outlet: Outlet
   readonly #door: DoorTally
   #subscription: Subscription | undefined
+  #release: (() => void) | undefined
+  /** What came before the start is kept from it. */
+  #isCut = false
   #full = false
   #ended = false
 
@@ -33,15 +44,24 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
     options.streams.add(this)
   }
 
-  subscribe(selection: Selection, start: Start): void {
+  /** @param isCut what it has missed is kept from it, and it is told so. */
+  subscribe(selection: Selection, start: Start, isCut = false): void {
     if (this.#ended) return
+    this.#isCut = isCut
     this.#subscription = this.#options.backbone.subscribe(selection, start, this)
     // It may have ended while it began.
     if (this.#ended) this.#subscription.close()
   }
 
+  /** Goes on for as long as nothing speaks against it. */
+  guard(pass: Pass, refusal: (rights: Rights) => PosternError | undefined): void {
+    if (this.#ended || pass.rights.isOpen) return
+    this.#release = pass.guard({ refusal, revoke: error => this.#revoke(error) })
+  }
+
   start(position: Position): void {
-    this.#write(encodePlace(position))
+    if (this.#isCut) this.gap(position)
+    else this.#write(encodePlace(position))
   }
 
   gap(position: Position): void {
@@ -87,6 +107,13 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
     this.#ended = true
     this.#options.streams.remove(this)
     this.#subscription?.close()
+    this.#release?.()
+  }
+
+  /** The peer comes again, as it does after any end, and is told why as an answer. */
+  #revoke({ code, message }: PosternError): void {
+    this.#write(encodeComment(`${code}: ${message}`))
+    this.#end()
   }
 
   #write(bytes: Uint8Array): void {

@@ -1,11 +1,15 @@
 import type { H3, H3Event, HTTPResponse } from 'h3'
+import { maySubscribe } from '#auth'
+import type { Start } from '#client'
 import { describeError } from '#logger'
-import { PosternError } from '#protocol'
+import { codes, PosternError, type Selection } from '#protocol'
 import { selectionOf, startOf, topicOfPath, topicsOf } from './address.ts'
+import { admit, demand, refusalToStart } from './admission.ts'
 import { type Context, sharedContext } from './context.ts'
 import { type EventFormat, encoderOf } from './event-encoding.ts'
 import { EventStream } from './event-stream.ts'
 import { streamAnswer } from './outlet.ts'
+import type { Pass } from './pass.ts'
 import { Query } from './query.ts'
 import { addRoute, createRoutes } from './routes.ts'
 
@@ -30,7 +34,7 @@ export function eventRoutes(context: Context): H3 {
   return routes
 }
 
-function subscribeTo(event: H3Event, context: Context): HTTPResponse {
+function subscribeTo(event: H3Event, context: Context): Promise<HTTPResponse> {
   const pathTopic = topicOfPath(event.url.pathname, route)
   if (pathTopic === reservedTopic)
     throw new PosternError(
@@ -59,26 +63,69 @@ export interface EventStreamRequest {
   readonly format: EventFormat
 }
 
-/** Answers with a stream of events, its head at once: it does not wait for the log to be reached. */
-export function openEventStream(
+/**
+ * Answers with a stream of events, its head at once: it does not wait for the log to be reached. Where there are rules it
+ * waits for what they say.
+ *
+ * @throws PosternError `UNAUTHORIZED`, `FORBIDDEN`
+ */
+export async function openEventStream(
   event: H3Event,
   context: Context,
-  { query, topics, exact, format }: EventStreamRequest,
-): HTTPResponse {
-  const { backbone, streams, retryMs, random, tally, log } = context
-  const start = startOf(event.req.headers.get('last-event-id'), query)
-  const encoder = encoderOf(format)
+  request: EventStreamRequest,
+): Promise<HTTPResponse> {
+  const { backbone, streams, gate, retryMs, random, tally, log } = context
+  const encoder = encoderOf(request.format)
+  const start = startOf(event.req.headers.get('last-event-id'), request.query)
+  const enter = () => admitSubscriber(event, context, request, start)
+  const admitted = gate.isKnown ? enter() : gate.known().then(enter)
+  // Ended, the peer comes again; with an error for an answer a browser would give up for good.
+  const isRefused = admitted.then(() => {}, throwUnlessTemporary)
+  if (gate.isKnown) await isRefused
+  else isRefused.catch(() => {})
   return streamAnswer(event, headers, outlet => {
     const stream = new EventStream(outlet, { backbone, streams, encoder, retryMs, random, tally })
-    selectionOf(topics, exact, backbone)
-      .then(selection => stream.subscribe(selection, start))
-      .catch((error: unknown) => {
-        // Ended, the peer comes again; with an error for an answer a browser would give up for good.
+    admitted.then(
+      ({ pass, selection, start, isCut }) => {
+        stream.subscribe(selection, start, isCut)
+        stream.guard(pass, rights => maySubscribe(rights, selection))
+      },
+      (error: unknown) => {
         if (!(error instanceof PosternError)) log.error('subscription failed', describeError(error))
         stream.shutDown()
-      })
+      },
+    )
     return stream
   })
+}
+
+interface Subscriber {
+  readonly pass: Pass
+  readonly selection: Selection
+  readonly start: Start
+  /** What it has missed is kept from it. */
+  readonly isCut: boolean
+}
+
+async function admitSubscriber(
+  event: H3Event,
+  context: Context,
+  { topics, exact }: EventStreamRequest,
+  start: Start,
+): Promise<Subscriber> {
+  const selection = await selectionOf(topics, exact, context.backbone)
+  const pass = await admit(event, context)
+  const { rights } = pass
+  demand(maySubscribe(rights, selection))
+  const refusal = refusalToStart(rights, selection, start)
+  // Browsers resume by themselves: without its past a stream goes on with what is new.
+  if (refusal && start.since !== undefined) return { pass, selection, start: {}, isCut: true }
+  demand(refusal)
+  return { pass, selection, start, isCut: false }
+}
+
+function throwUnlessTemporary(error: unknown): void {
+  if (!(error instanceof PosternError && codes[error.code].temporary)) throw error
 }
 
 export default eventRoutes(sharedContext)

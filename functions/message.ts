@@ -1,6 +1,8 @@
 import type { H3, H3Event, HTTPResponse } from 'h3'
+import { mayPublish } from '#auth'
 import { PosternError, parseType } from '#protocol'
 import { defaultTopicOf, topicOfPath } from './address.ts'
+import { admit, demand, publishingAs } from './admission.ts'
 import { type Context, sharedContext } from './context.ts'
 import { readPayload } from './limits.ts'
 import { isBinary } from './media-type.ts'
@@ -23,7 +25,8 @@ export function messageRoutes(context: Context): H3 {
   return routes
 }
 
-async function publishBody(event: H3Event, { backbone, tally }: Context): Promise<HTTPResponse> {
+async function publishBody(event: H3Event, context: Context): Promise<HTTPResponse> {
+  const { backbone, tally } = context
   const pathTopic = topicOfPath(event.url.pathname, route)
   if (pathTopic === reservedTopic)
     throw new PosternError(
@@ -34,10 +37,12 @@ async function publishBody(event: H3Event, { backbone, tally }: Context): Promis
   const type = parseType(query.text('type') ?? '')
   const options = publishOptionsOf(event)
   const topic = pathTopic ?? (await defaultTopicOf(backbone))
+  const pass = await admit(event, context)
+  demand(mayPublish(pass.rights, topic))
   const payload = await readPayload(event, backbone)
   tally.door('message').receive(payload.length)
   const binary = isBinary(event.req.headers.get('content-type'), payload)
-  const { id } = await backbone.publish({ topic, type, binary, payload }, options)
+  const { id } = await backbone.publish({ topic, type, binary, payload }, publishingAs(pass, options))
   return answerJson({ id, topic }, 201)
 }
 

@@ -68,10 +68,15 @@ export class OpenStreams {
     this.#timer = undefined
   }
 
+  /** Ends all of them. Their peers may come again. */
+  dismiss(): void {
+    for (const stream of this.#slots.flatMap(slot => [...slot])) stream.shutDown()
+  }
+
   /** Ends all of them, for good. */
   shutDown(): void {
     this.#isShutDown = true
-    for (const stream of this.#slots.flatMap(slot => [...slot])) stream.shutDown()
+    this.dismiss()
   }
 
   #beatNext(): void {

@@ -1,4 +1,6 @@
 import { type H3, type H3Event, HTTPResponse } from 'h3'
+import { mayPublish } from '#auth'
+import { admit, demand } from './admission.ts'
 import type { Context } from './context.ts'
 import { readPayload } from './limits.ts'
 import { isBinary } from './media-type.ts'
@@ -10,7 +12,7 @@ import type { Door } from './tally.ts'
 export function addPubRoute(routes: H3, context: Context): void {
   addSocketRoute(routes, context, 'pub', {
     socket: (event, topic) => publishFrames(event, topic, context),
-    POST: (event, topic) => publishBody(event, topic, context, 'pub'),
+    POST: (event, topic) => publishBody(event, topic, topic, context, 'pub'),
   })
 }
 
@@ -25,22 +27,31 @@ function publishFrames(event: H3Event, topic: string, { backbone, log, tally }: 
     type: '',
     answers: protocol !== undefined,
   }
-  return { protocol, connect: connection => new SocketPublisher(connection, options) }
+  return {
+    protocol,
+    refusal: rights => mayPublish(rights, topic),
+    connect: connection => new SocketPublisher(connection, options),
+  }
 }
 
 /**
  * Publishes the body of a request.
  *
  * @param topic in the log.
+ * @param publicTopic what the client calls it.
  * @returns 200 with nothing in it.
  * @throws PosternError
  */
 export async function publishBody(
   event: H3Event,
   topic: string,
-  { backbone, tally }: Context,
+  publicTopic: string,
+  context: Context,
   door: Door,
 ): Promise<HTTPResponse> {
+  const { backbone, tally } = context
+  const { rights } = await admit(event, context)
+  demand(mayPublish(rights, publicTopic))
   const payload = await readPayload(event, backbone)
   tally.door(door).receive(payload.length)
   const binary = isBinary(event.req.headers.get('content-type'), payload)

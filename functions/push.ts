@@ -1,5 +1,6 @@
 import type { H3, H3Event } from 'h3'
-import { spaceTopic } from '#protocol'
+import { mayPublish, mayReceive } from '#auth'
+import { type Rights, spaceTopic } from '#protocol'
 import type { Context } from './context.ts'
 import { publishBody } from './pub.ts'
 import { Query } from './query.ts'
@@ -15,7 +16,7 @@ import { addSocketRoute, protocolOf, type SocketPlan } from './socket-route.ts'
 export function addPushRoutes(routes: H3, context: Context): void {
   addSocketRoute(routes, context, 'push', {
     socket: (event, topic) => pushFrames(event, topic, context),
-    POST: (event, topic) => publishBody(event, spaceTopic('push', topic), context, 'push'),
+    POST: (event, topic) => publishBody(event, spaceTopic('push', topic), topic, context, 'push'),
   })
   addSocketRoute(routes, context, 'pull', { socket: (event, topic) => pull(event, topic, context) })
 }
@@ -32,17 +33,22 @@ function pushFrames(event: H3Event, publicTopic: string, { backbone, log, tally 
     type: '',
     answers: protocol !== undefined,
   }
-  return { protocol, connect: connection => new SocketPublisher(connection, options) }
+  return {
+    protocol,
+    refusal: rights => mayPublish(rights, publicTopic),
+    connect: connection => new SocketPublisher(connection, options),
+  }
 }
 
 function pull(event: H3Event, publicTopic: string, { backbone, log, tally }: Context): SocketPlan {
   const protocol = protocolOf(event)
   const query = new Query(event.url.search)
   const envelope = query.flag('envelope') || protocol !== undefined
+  const refusal = (rights: Rights) => mayReceive(rights, publicTopic)
   if (query.flag('ack')) {
     const options = { backbone, log, refused: tally.refused, topic: publicTopic }
-    return { protocol, connect: connection => new SocketReceiver(connection, options) }
+    return { protocol, refusal, connect: connection => new SocketReceiver(connection, options) }
   }
   const options = { backbone, topic: spaceTopic('push', publicTopic), envelope }
-  return { protocol, connect: connection => new SocketPuller(connection, options) }
+  return { protocol, refusal, connect: connection => new SocketPuller(connection, options) }
 }

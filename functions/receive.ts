@@ -1,8 +1,9 @@
 import type { H3, H3Event, HTTPResponse } from 'h3'
 import * as v from 'valibot'
-import type { Backbone } from '#client'
-import { type Code, PosternError, parseId, parseReceivedTopic } from '#protocol'
+import { mayReceive } from '#auth'
+import { type Code, PosternError, parseId, parseReceivedTopic, type Rights } from '#protocol'
 import { defaultTopicOf, receivedTopicOfPath } from './address.ts'
+import { admit, demand } from './admission.ts'
 import { readBody } from './body.ts'
 import { type Context, sharedContext } from './context.ts'
 import { toReceived } from './envelope.ts'
@@ -36,16 +37,20 @@ export function receiveRoutes(context: Context): H3 {
   const receive = (event: H3Event) => receiveBatch(event, context)
   addRoute(routes, route, { GET: receive })
   addRoute(routes, `${route}/**`, { GET: receive })
-  addRoute(routes, '/ack', { POST: event => acknowledge(event, context.backbone) })
+  addRoute(routes, '/ack', { POST: event => acknowledge(event, context) })
   return routes
 }
 
-async function receiveBatch(event: H3Event, { backbone, leases, tally }: Context): Promise<HTTPResponse> {
+async function receiveBatch(event: H3Event, context: Context): Promise<HTTPResponse> {
+  const { backbone, leases, tally } = context
   const query = new Query(event.url.search)
   const max = within('max', query.count('max') ?? defaultMax, 1, largestMax)
   const waitMs = within('waitMs', query.count('waitMs') ?? defaultWaitMs, shortestWaitMs, longestWaitMs)
   const topic = receivedTopicOfPath(event.url.pathname, route) ?? (await defaultTopicOf(backbone))
   const { leaseMs } = leases
+  const pass = await admit(event, context)
+  const refusal = (rights: Rights) => mayReceive(rights, topic)
+  demand(refusal(pass.rights))
   // Whoever asks for the head alone would never see the messages.
   if (event.req.method === 'HEAD') return answerJson({ topic, leaseMs, messages: [] }, 200, noStore)
   await backbone
@@ -56,7 +61,16 @@ async function receiveBatch(event: H3Event, { backbone, leases, tally }: Context
   const onGone = () => lease.close()
   signal.addEventListener('abort', onGone)
   if (signal.aborted) onGone()
-  const messages = (await lease.batch).map(toReceived)
+  let revoked: PosternError | undefined
+  const release = pass.guard({
+    refusal,
+    revoke(error) {
+      revoked = error
+      lease.close()
+    },
+  })
+  const messages = (await lease.batch.finally(release)).map(toReceived)
+  demand(revoked)
   return answerMessages(tally.door('receive'), messages.length, { topic, leaseMs, messages }, noStore)
 }
 
@@ -70,7 +84,8 @@ const acknowledgement = v.object({
   ),
 })
 
-async function acknowledge(event: H3Event, backbone: Backbone): Promise<HTTPResponse> {
+async function acknowledge(event: H3Event, context: Context): Promise<HTTPResponse> {
+  const { backbone } = context
   const body = await readBody(event, largestBodyBytes)
   if (body === undefined)
     throw new PosternError(
@@ -82,6 +97,8 @@ async function acknowledge(event: H3Event, backbone: Backbone): Promise<HTTPResp
     throw new PosternError('INVALID_REQUEST', 'The body must be JSON: {"topic": "…", "ids": ["…"]}.')
   const topic =
     told.output.topic === undefined ? await defaultTopicOf(backbone) : parseReceivedTopic(told.output.topic)
+  const { rights } = await admit(event, context)
+  demand(mayReceive(rights, topic))
   const ids = [...new Set(told.output.ids)]
   const unknown = ids.length > 0 ? await backbone.acknowledge(topic, ids).catch(throwAs(unacknowledged)) : []
   const strange = new Set(unknown)

@@ -1,8 +1,10 @@
 import { H3, type H3Event, type HTTPError, HTTPResponse } from 'h3'
 import { describeError } from '#logger'
 import { PosternError } from '#protocol'
+import { challengeOf } from './challenge.ts'
 import { type Client, clientOf } from './client-address.ts'
 import type { Context } from './context.ts'
+import { showsCredential } from './credential.ts'
 import type { DoorTally } from './tally.ts'
 
 export type Handler = (event: H3Event) => HTTPResponse | Promise<HTTPResponse>
@@ -19,9 +21,15 @@ export function createRoutes(context: Context): H3 {
     onError: (error, event) => {
       const told = toPosternError(error, event, context)
       context.tally.refused.add(told.code)
-      return answerError(told)
+      return answerError(told, told.code === 'UNAUTHORIZED' ? challenge(told, event) : {})
     },
   })
+}
+
+function challenge(error: PosternError, { req }: H3Event): Record<string, string> {
+  const { headers } = req
+  const isScript = (headers.get('sec-fetch-mode') ?? 'navigate') !== 'navigate'
+  return { 'www-authenticate': challengeOf(error, showsCredential(headers), isScript) }
 }
 
 /** Adds a path and what it takes. Any other method is answered with the list of these. */

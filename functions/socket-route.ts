@@ -1,18 +1,25 @@
 import { setWebSocketHooks } from 'crossws'
 import { fromNodeUpgradeHandler } from 'crossws/adapters/node'
 import { type H3, type H3Event, HTTPResponse } from 'h3'
-import { PosternError } from '#protocol'
+import { PosternError, type Rights } from '#protocol'
 import { topicOfPath } from './address.ts'
+import { admit, demand } from './admission.ts'
 import type { Context } from './context.ts'
 import { acceptance, isHandshake, offers, refusalOf } from './handshake.ts'
 import { allowsOrigin } from './origin.ts'
+import type { Pass } from './pass.ts'
 import type { Door } from './tally.ts'
 import { type SocketConnect, WebSocketConnection, type WebSocketOptions } from './websocket.ts'
+import { closeCodes } from './websocket-frame.ts'
 
 /** How a WebSocket is opened. */
 export interface SocketPlan {
   /** The subprotocol that is agreed on. */
   readonly protocol?: string | undefined
+  /** Why a client may not have it, asked again whenever its rights change. */
+  readonly refusal: (rights: Rights) => PosternError | undefined
+  /** What is asked only at the beginning. Default: the same. */
+  readonly refusalToOpen?: (rights: Rights) => PosternError | undefined
   readonly connect: SocketConnect
 }
 
@@ -101,18 +108,32 @@ function openFor(
   event: H3Event,
   context: Context,
   options: WebSocketOptions,
-  plan: () => SocketPlan,
-): HTTPResponse {
-  const { req } = event
-  const refusal = refusedOrigin(event, context) ?? refusalOf(req)
+  toPlan: () => SocketPlan,
+): HTTPResponse | Promise<HTTPResponse> {
+  const refusal = refusedOrigin(event, context) ?? refusalOf(event.req)
   if (refusal) return refusal
-  const { protocol, connect } = plan()
+  const plan = toPlan()
+  const pass = admit(event, context)
+  return pass instanceof Promise
+    ? pass.then(known => upgrade(event, options, plan, known))
+    : upgrade(event, options, plan, pass)
+}
+
+function upgrade({ req }: H3Event, options: WebSocketOptions, plan: SocketPlan, pass: Pass): HTTPResponse {
+  const { protocol, refusal, refusalToOpen = refusal, connect } = plan
+  demand(refusalToOpen(pass.rights))
   const head = acceptance(req.headers.get('sec-websocket-key') ?? '', protocol)
   setWebSocketHooks(
     req,
     fromNodeUpgradeHandler((_, socket, sent) => {
       socket.write(head)
-      new WebSocketConnection(socket, sent, connect, options)
+      const connection = new WebSocketConnection(socket, sent, connect, options)
+      if (pass.rights.isOpen) return
+      const release = pass.guard({
+        refusal,
+        revoke: ({ code }) => connection.close(closeCodes.refused, code),
+      })
+      socket.on('close', release)
     }),
   )
   return new HTTPResponse(null, { status: 426, headers: { upgrade: 'websocket' } })

@@ -1,5 +1,7 @@
 import type { H3, H3Event } from 'h3'
+import { maySubscribe } from '#auth'
 import { startOf, topicsOf } from './address.ts'
+import { refusalToStart } from './admission.ts'
 import type { Context } from './context.ts'
 import { Query } from './query.ts'
 import { SocketEncoder } from './socket-encoding.ts'
@@ -18,12 +20,18 @@ function subscribe(event: H3Event, topic: string, { backbone, tally }: Context):
   const query = new Query(event.url.search)
   const protocol = protocolOf(event)
   const envelope = query.flag('envelope') || protocol !== undefined
+  const selection = { topics: topicsOf(topic, query) ?? [], exact: query.flag('exact') }
   const options = {
     backbone,
     tally,
     encoder: envelope ? enveloped : bare,
-    selection: { topics: topicsOf(topic, query) ?? [], exact: query.flag('exact') },
+    selection,
     start: startOf(event.req.headers.get('last-event-id'), query),
   }
-  return { protocol, connect: connection => new SocketSubscriber(connection, options) }
+  return {
+    protocol,
+    refusalToOpen: rights => refusalToStart(rights, selection, options.start),
+    refusal: rights => maySubscribe(rights, selection),
+    connect: connection => new SocketSubscriber(connection, options),
+  }
 }

@@ -1,6 +1,6 @@
 import type { Access } from '../protocol/index.ts'
 
-/** Knows what the broker said last of its rules, and tells when that is another thing than before. */
+/** Knows what the broker said last of its rules, and tells when it has said so first, or something else than before. */
 export class AccessWatch {
   #access: Access | undefined
   readonly #listeners = new Set<() => void>()
@@ -21,7 +21,7 @@ export class AccessWatch {
   take(access: Access): void {
     const before = this.#access
     this.#access = access
-    if (before === undefined || before.version === access.version) return
+    if (before?.version === access.version) return
     for (const listener of [...this.#listeners]) listener()
   }
 }

@@ -31,6 +31,10 @@ export class MemoryAccess {
   change(table: AccessTable): void {
     this.#table = table
     this.#version++
+    this.tell()
+  }
+
+  tell(): void {
     for (const { tell } of [...this.#listeners]) tell()
   }
 

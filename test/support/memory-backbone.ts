@@ -133,7 +133,10 @@ export class MemoryBackbone implements Backbone {
   /** The log can be reached again. */
   comeBack(): void {
     this.#state = 'up'
-    this.#reached = true
+    if (!this.#reached) {
+      this.#reached = true
+      this.#access.tell()
+    }
     this.#deliver()
     for (const group of this.#groups.values()) for (const member of group.members) this.#begin(member, group)
   }

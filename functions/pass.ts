@@ -1,0 +1,146 @@
+import { anonymous, openRights, PosternError, type Rights } from '#protocol'
+
+/** How long the broker is left alone when it could not say what a client may do. */
+const retryMs = 1000
+
+/** The longest delay that `setTimeout` knows. */
+const maxDelayMs = 2 ** 31 - 1
+
+/** Something that stays open, and is closed when its client may not have it any more. */
+export interface Guarded {
+  /** @returns why the client may not have it with these rights, or undefined. */
+  refusal(rights: Rights): PosternError | undefined
+  /** Closes it. Comes at most once. */
+  revoke(error: PosternError): void
+}
+
+/** What a client may do, for as long as it is here. */
+export interface Pass {
+  /** As they are now. */
+  readonly rights: Rights
+  /**
+   * Keeps an eye on something that is open: it is asked again whenever rules, users or keys have changed, and closed when
+   * the rights expire.
+   *
+   * @returns what ends that. May be called twice.
+   */
+  guard(guarded: Guarded): () => void
+}
+
+/** Where there are no rules nothing is kept for anybody. */
+export const openPass: Pass = { rights: openRights, guard: () => () => {} }
+
+export interface ClientPassOptions {
+  /** Asks the broker for the rights of the client as it has shown itself. */
+  readonly authorize: () => Promise<Rights>
+  /** Unix time. */
+  readonly nowMs: () => number
+}
+
+const noRights: Rights = { identity: anonymous, isOpen: false, grants: [] }
+
+/** The pass of one client where there are rules. It allows nothing before it is told what. */
+export class ClientPass implements Pass {
+  rights = noRights
+  readonly #options: ClientPassOptions
+  readonly #guarded = new Set<Guarded>()
+  #isOutdated = false
+  #refused = false
+  #timer: NodeJS.Timeout | undefined
+  #renewal = 0
+
+  constructor(options: ClientPassOptions) {
+    this.#options = options
+  }
+
+  /** Whether nothing is open with it. */
+  get isIdle(): boolean {
+    return this.#guarded.size === 0
+  }
+
+  /** Whether it is good for nothing that comes now. */
+  get isOver(): boolean {
+    return this.#isOutdated || this.#refused || this.#remainingMs <= 0
+  }
+
+  guard(guarded: Guarded): () => void {
+    this.#guarded.add(guarded)
+    if (this.#isOutdated) this.renew()
+    else if (this.#timer === undefined) this.#awaitExpiry()
+    return () => {
+      this.#guarded.delete(guarded)
+      if (this.isIdle) this.#forgetTimer()
+    }
+  }
+
+  /** Something has changed for it. With nothing open it is only not used again. */
+  outdate(): void {
+    this.#isOutdated = true
+    if (!this.isIdle) this.renew()
+  }
+
+  /** Asks for the rights anew, and closes what they do not allow. */
+  renew(): void {
+    const renewal = ++this.#renewal
+    this.#forgetTimer()
+    this.#options.authorize().then(
+      rights => {
+        if (renewal === this.#renewal) this.take(rights)
+      },
+      (error: unknown) => {
+        if (renewal !== this.#renewal) return
+        if (error instanceof PosternError && error.code === 'UNAUTHORIZED') this.#refuse(error)
+        // Threat: a right that ends while the broker is away.
+        else if (this.#remainingMs <= 0) this.#refuse(expired())
+        else this.#timer = setTimeout(() => this.renew(), Math.min(retryMs, this.#remainingMs))
+      },
+    )
+  }
+
+  get #remainingMs(): number {
+    const { expiresMs } = this.rights
+    return expiresMs === undefined ? Number.POSITIVE_INFINITY : expiresMs - this.#options.nowMs()
+  }
+
+  /** What the broker says, from now on. Closes what that does not allow. */
+  take(rights: Rights): void {
+    this.#renewal++
+    this.rights = rights
+    this.#isOutdated = false
+    this.#refused = false
+    for (const guarded of [...this.#guarded]) {
+      const error = guarded.refusal(rights)
+      if (error) this.#revoke(guarded, error)
+    }
+    this.#awaitExpiry()
+  }
+
+  #awaitExpiry(): void {
+    this.#forgetTimer()
+    if (this.isIdle || this.#remainingMs === Number.POSITIVE_INFINITY) return
+    const delayMs = Math.min(Math.max(0, this.#remainingMs), maxDelayMs)
+    this.#timer = setTimeout(() => {
+      if (this.#remainingMs <= 0) this.#refuse(expired())
+      else this.#awaitExpiry()
+    }, delayMs)
+  }
+
+  #refuse(error: PosternError): void {
+    this.#refused = true
+    this.#forgetTimer()
+    for (const guarded of [...this.#guarded]) this.#revoke(guarded, error)
+  }
+
+  #revoke(guarded: Guarded, error: PosternError): void {
+    if (this.#guarded.delete(guarded)) guarded.revoke(error)
+  }
+
+  #forgetTimer(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+}
+
+function expired(): PosternError {
+  return new PosternError('UNAUTHORIZED', 'The token has expired.')
+}
