@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
-import { openAuthority } from './auth/authority.ts'
+import { RuledAuthority } from './auth/ruled-authority.ts'
 import { Broker, type Clock, type Output } from './broker.ts'
 import type { Config } from './config.ts'
 import { Curve, curveCounters } from './curve.ts'
@@ -121,8 +121,11 @@ async function start(
     timer: startTimer,
     wrap: wrap?.store,
   })
+  const authority = new RuledAuthority(config, { logger, monotonicMs, nowMs: clock.nowMs })
+  await authority.start()
   const door = await makeTcpDoor(config, {
     logger,
+    authority,
     durableOf: topic => (isSystemTopic(topic) || kept.rules.durable(topic) ? kept.receivers : undefined),
     limitOf: topic => kept.rules.of(topic)?.receivers ?? 0,
   })
@@ -191,6 +194,7 @@ async function start(
       ...listener.counters,
       ...curveCounters(curve),
       archiveFailures: historian?.failures ?? 0,
+      ...authority.counters,
       ...(door?.counters ?? { tcpRefused: 0, loginsRefused: 0, receiverLost: 0 }),
     },
   })
@@ -209,7 +213,7 @@ async function start(
     monotonicMs: clock.monotonicMs,
     stream: serverKey => listener.streamAddresses(serverKey),
     status,
-    authority: openAuthority,
+    authority,
     onMalformed: error => listener.malformed('requests', error),
   })
   const bound = await listener.start(broker, requests, () => {
@@ -236,6 +240,7 @@ async function start(
   const stop = async () => {
     clearInterval(tick)
     await Promise.all([listener.stop(), door?.stop()])
+    await authority.close()
     await kept.stop()
     journal.close()
     await historian?.close()
@@ -251,6 +256,7 @@ async function start(
       delivery.bounds = next
       kept.receivers.bounds = next
       retained.bounds = next.history
+      authority.reload(next)
       door?.reload(next)
       broker.limits = { ...broker.limits, maxWithheldBytes: next.maxWithheldBytes }
       return [...needRestart(config, next), ...changedKeys]
@@ -278,6 +284,8 @@ const changeable: readonly string[] = [
   'usersFile',
   'users',
   'reloadUsers',
+  'access',
+  'tokens',
   'loginTimeoutMs',
   'legacyAckMs',
   'maxTcpConnections',
@@ -312,7 +320,7 @@ function tell(logger: Logger, trouble: Trouble): void {
 async function makeTcpDoor(config: Config, parts: TcpDoorParts): Promise<TcpDoor | undefined> {
   if (!config.tcp) return undefined
   const { TcpDoor } = await import('./tcp-door.ts')
-  return new TcpDoor(config, parts)
+  return TcpDoor.make(config, parts)
 }
 
 /** Milliseconds of a clock that is never set back. `performance` would take another megabyte. */

@@ -22,9 +22,10 @@ execFileSync(`${root}node_modules/.bin/tsc`, ['--project', `${root}infra/tsconfi
 await writeBundle({
   input: `${root}broker/main.ts`,
   file: `${dist}broker/main.js`,
-  // Larger than all the rest, and read only by those who keep messages in MariaDB or MySQL.
-  beside: { 'mysql2/promise': './mysql2.js' },
+  // Read only by those who keep messages in MariaDB or MySQL, and by those who take tokens.
+  beside: { 'mysql2/promise': './mysql2.js', jose: './jose.js' },
 })
+await writeBundle({ input: 'jose', file: `${dist}broker/jose.js` })
 await writeBundle({ input: 'mysql2/promise', file: `${dist}broker/mysql2.js` })
 for (const worker of ['auth/password-worker', 'kept/sqlite-worker']) {
   await writeBundle({ input: `${root}broker/${worker}.ts`, file: `${dist}broker/${basename(worker)}.js` })

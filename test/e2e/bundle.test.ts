@@ -57,6 +57,7 @@ describe('the bundle, away from the project and from all packages', () => {
     // The local listener is loaded only by those who want it.
     expect(programs.sort()).toEqual([
       'broker/main.js',
+      'broker/jose.js',
       'broker/mysql2.js',
       'broker/password-worker.js',
       'broker/sqlite-worker.js',

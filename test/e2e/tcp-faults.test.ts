@@ -230,7 +230,7 @@ it('channels that PHP takes for equal are different', async () => {
 })
 
 it('a user who is taken from the list, or gets another password, has to log in again', async () => {
-  const { port, door } = await openDoor()
+  const { port, authority } = await openDoor()
   const clients = ['amy', 'bob'].map(name => {
     const client = new TcpClient(port)
     client.send(loginOf(name, 'secret', { ack: true }))
@@ -238,7 +238,7 @@ it('a user who is taken from the list, or gets another password, has to log in a
   })
   for (const client of clients) await client.answer()
   const [amy, bob] = clients
-  door.reload({ ...loadConfig({}), users: [userLines.amy] })
+  authority.reload({ ...loadConfig({}), users: [userLines.amy] })
   expect(await bob?.ended).toBe('RST')
   amy?.send('{"command":"ping"}')
   expect(await amy?.answer()).toMatchObject({ command: 'pong' })
