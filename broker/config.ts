@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser'
 import * as v from 'valibot'
 import { accessSchema, shownValue, tokensSchema } from './access-settings.ts'
 import { curveSockets } from './auth/curve-access.ts'
 import { CurveKeysError } from './auth/curve-folder.ts'
 import { readUsers, UserListError } from './auth/user-list.ts'
+import { ConfigError, ConfigFile } from './config-file.ts'
 import { exposure, missingForKeys } from './exposure.ts'
 import { type Dsn, type Endpoint, parseDsn, parseTcpAddress, type SocketType } from './listeners/dsn.ts'
 import { logLevels } from './logger.ts'
@@ -12,10 +11,7 @@ import { parsePublicTopic, unknownVariable } from './protocol/index.ts'
 import { dayMs, type Env, gibibyte, mebibyte, messageOf, settings, text, whole } from './setting.ts'
 import { topicsSchema } from './topic-settings.ts'
 
-/** A setting is wrong: the message names it, its value and what is allowed, and is all that the operator needs. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-}
+export { ConfigError }
 
 const topic = v.pipe(
   text,
@@ -221,9 +217,6 @@ const variables = {
   POSTERN_LOG_LEVEL: 'logLevel',
 } as const
 
-/** The file that is read when `POSTERN_CONFIG` names none. It may be missing. */
-export const defaultConfigFile = 'broker.config.jsonc'
-
 /**
  * Reads the configuration: the file, then the environment over it.
  *
@@ -232,72 +225,81 @@ export const defaultConfigFile = 'broker.config.jsonc'
 export function loadConfig(env: Env): Config {
   const unknown = unknownVariable(env)
   if (unknown) throw new ConfigError(unknown)
-  const found: Record<string, unknown> = { ...readConfigFile(env['POSTERN_CONFIG'] || undefined) }
-  const sources = new Map<string, string>()
+  const file = ConfigFile.read(env['POSTERN_CONFIG'] || undefined)
+  const found: Record<string, unknown> = { ...file?.settings }
+  const set = new Map<string, string>()
   for (const [variable, setting] of Object.entries(variables)) {
     const value = env[variable]
     if (value === undefined || value === '') continue
     found[setting] = value
-    sources.set(setting, variable)
+    set.set(setting, variable)
   }
   const result = v.safeParse(schema(env), found)
-  if (!result.success) throw toConfigError(result.issues[0], sources)
-  checkExposure(result.output)
-  checkUsers(result.output)
+  const sources = new Sources(file, set)
+  if (!result.success) throw sources.errorOf(result.issues)
+  checkExposure(result.output, sources)
+  checkUsers(result.output, sources)
   return result.output
 }
 
-function readConfigFile(path: string | undefined): object {
-  let content: string
-  try {
-    content = readFileSync(path ?? defaultConfigFile, 'utf8').replace(/^\uFEFF/, '')
-  } catch (error) {
-    if (path === undefined && isMissing(error)) return {}
-    throw new ConfigError(`The config file ${path ?? defaultConfigFile} cannot be read: ${messageOf(error)}`)
+/** What has set the settings: the file, and the environment over it. */
+class Sources {
+  readonly #file: ConfigFile | undefined
+  readonly #variables: ReadonlyMap<string, string>
+
+  constructor(file: ConfigFile | undefined, variables: ReadonlyMap<string, string>) {
+    this.#file = file
+    this.#variables = variables
   }
-  const errors: ParseError[] = []
-  const value: unknown = parse(content, errors, { allowTrailingComma: true })
-  const [first] = errors
-  if (first) {
-    const line = content.slice(0, first.offset).split('\n').length
-    throw new ConfigError(`${path ?? defaultConfigFile}, line ${line}: ${printParseErrorCode(first.error)}.`)
+
+  errorOf(issues: readonly [v.BaseIssue<unknown>, ...v.BaseIssue<unknown>[]]): ConfigError {
+    const [first, ...others] = issues
+    const placed = (issue: v.BaseIssue<unknown>) => this.#placed(keysOf(issue), this.#messageOf(issue))
+    return new ConfigError(this.#messageOf(first), [placed(first), ...others.map(placed)])
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new ConfigError(`${path ?? defaultConfigFile} must hold one object.`)
+
+  error(setting: keyof Config, message: string): ConfigError {
+    return new ConfigError(message, [this.#placed([setting], message)])
   }
-  return value
+
+  #placed(path: readonly (string | number)[], message: string): string {
+    const isInFile = this.#file && path[0] !== undefined && !this.#variables.has(String(path[0]))
+    return isInFile ? `${this.#file?.placeOf(path)}: ${message}` : message
+  }
+
+  #messageOf(issue: v.BaseIssue<unknown>): string {
+    const setting = v.getDotPath(issue) ?? '(the file)'
+    const variable = this.#variables.get(setting)
+    const name = variable ? `${variable} (${setting})` : setting
+    const value = issue.path ? issue.path.at(-1)?.value : issue.input
+    return `The setting ${name} is ${shownValue(setting, value)}: ${issue.message}.`
+  }
 }
 
-function toConfigError(issue: v.BaseIssue<unknown>, sources: ReadonlyMap<string, string>): ConfigError {
-  const setting = v.getDotPath(issue) ?? '(the file)'
-  const variable = sources.get(setting)
-  const name = variable ? `${variable} (${setting})` : setting
-  const value = issue.path ? issue.path.at(-1)?.value : issue.input
-  return new ConfigError(`The setting ${name} is ${shownValue(setting, value)}: ${issue.message}.`)
+function keysOf(issue: v.BaseIssue<unknown>): (string | number)[] {
+  return (issue.path ?? []).flatMap(({ key }) =>
+    typeof key === 'string' || typeof key === 'number' ? [key] : [],
+  )
 }
 
 /** No key is in what is told. */
-function checkExposure(config: Config): void {
-  let wrong: string | undefined
+function checkExposure(config: Config, sources: Sources): void {
   try {
-    wrong = exposure(config) ?? missingForKeys(config)
+    const wrong = exposure(config) ?? missingForKeys(config)
+    if (wrong) throw sources.error(wrong.setting, wrong.message)
   } catch (error) {
     throw error instanceof CurveKeysError
-      ? new ConfigError(`The setting curveKeys: ${error.message}.`)
+      ? sources.error('curveKeys', `The setting curveKeys: ${error.message}.`)
       : error
   }
-  if (wrong !== undefined) throw new ConfigError(wrong)
 }
 
 /** The lines are not in what is told: their hashes are nobody's business. */
-function checkUsers(config: Config): void {
+function checkUsers(config: Config, sources: Sources): void {
   try {
     readUsers(config)
   } catch (error) {
-    throw error instanceof UserListError ? new ConfigError(error.message) : error
+    if (!(error instanceof UserListError)) throw error
+    throw sources.error(config.usersFile === '' ? 'users' : 'usersFile', error.message)
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

@@ -16,6 +16,11 @@ export class KeptRoom {
     return this.#bytes
   }
 
+  /** What is kept of each topic, in no order. */
+  get sizes(): Iterable<readonly [topic: string, { readonly messages: number; readonly bytes: number }]> {
+    return this.#topics
+  }
+
   /** The topics of which something is kept, and where what is dead of them is. */
   *topics(): Generator<string> {
     for (const topic of [...this.#topics.keys()]) {

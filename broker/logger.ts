@@ -1,8 +1,13 @@
+import { fstatSync } from 'node:fs'
+
 /** What a log line may carry beside its event: never a payload, never a secret. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof logLevels)[number]
+
+/** Readable lines with their time on a terminal, with their priority in systemd's journal, and JSON for anything else. */
+export type LogForm = 'terminal' | 'journal' | 'json'
 
 /** One line an event. */
 export interface Logger {
@@ -21,8 +26,7 @@ export interface LoggerOptions {
   /** The program that speaks: `broker`, `functions`. */
   readonly program: string
   readonly write: (line: string) => void
-  /** Readable lines for a terminal, JSON for anything else. */
-  readonly isTerminal: boolean
+  readonly form: LogForm
   readonly nowMs: () => number
   /** Lines below it are left out. Default `info`. Asked for each line, so that it can change while running. */
   readonly level?: () => LogLevel
@@ -30,19 +34,21 @@ export interface LoggerOptions {
 
 const limitedIntervalMs = 1000
 
-export function createLogger({
-  program,
-  write,
-  isTerminal,
-  nowMs,
-  level = () => 'info',
-}: LoggerOptions): Logger {
+export function createLogger({ program, write, form, nowMs, level = () => 'info' }: LoggerOptions): Logger {
   const limits = new Map<string, { sinceMs: number; leftOut: number }>()
 
   const log = (at: LogLevel, event: string, fields: LogFields = {}): void => {
     if (logLevels.indexOf(at) < logLevels.indexOf(level())) return
     const time = new Date(nowMs()).toISOString()
-    write(isTerminal ? readable(time, program, at, event, fields) : json(time, program, at, event, fields))
+    switch (form) {
+      case 'terminal':
+        return write(`${time.slice(11, 23)} ${program} ${readable(at, event, fields)}`)
+      case 'journal':
+        // It knows the time and the unit itself.
+        return write(`${priorityOf(at)}${readable(at, event, fields)}`)
+      case 'json':
+        return write(`${JSON.stringify({ time, level: at, program, event, ...fields })}\n`)
+    }
   }
 
   return {
@@ -62,12 +68,12 @@ export function createLogger({
   }
 }
 
-/** A program's log on its standard output: readable on a terminal, JSON lines for whatever else reads it. */
+/** A program's log on its standard output. */
 export function processLogger(program: string, level?: () => LogLevel): Logger {
   return createLogger({
     program,
     write: line => process.stdout.write(line),
-    isTerminal: process.stdout.isTTY === true,
+    form: process.stdout.isTTY === true ? 'terminal' : isJournal(process.stdout.fd) ? 'journal' : 'json',
     nowMs: Date.now,
     ...(level && { level }),
   })
@@ -78,16 +84,43 @@ export function describeError(error: unknown): LogFields {
   return error instanceof Error ? { error: error.message, stack: error.stack } : { error: String(error) }
 }
 
-function json(time: string, program: string, level: LogLevel, event: string, fields: LogFields): string {
-  return `${JSON.stringify({ time, level, program, event, ...fields })}\n`
+/**
+ * The last words of a program, on its standard error.
+ *
+ * @param line what was wrong, for the operator.
+ */
+export function tellFailure(line: string): void {
+  process.stderr.write(`${isJournal(process.stderr.fd) ? priorityOf('error') : ''}${line}\n`)
 }
 
-function readable(time: string, program: string, level: LogLevel, event: string, fields: LogFields): string {
+/**
+ * Whether this is the stream to systemd's journal that the manager has given this process. The variable alone proves
+ * nothing: children inherit it, also those whose output goes elsewhere.
+ *
+ * Source: sd-daemon(3), systemd.exec(5), `$JOURNAL_STREAM`.
+ */
+function isJournal(descriptor: number): boolean {
+  const stream = process.env['JOURNAL_STREAM']
+  if (!stream) return false
+  try {
+    const { dev, ino } = fstatSync(descriptor, { bigint: true })
+    return stream === `${dev}:${ino}`
+  } catch {
+    return false
+  }
+}
+
+/** As syslog numbers them, in the form that the journal takes off the line again. */
+function priorityOf(level: LogLevel): string {
+  return { debug: '<7>', info: '<6>', warn: '<4>', error: '<3>' }[level]
+}
+
+function readable(level: LogLevel, event: string, fields: LogFields): string {
   const told = Object.entries(fields).filter(([, value]) => value !== undefined)
   const text = told
     .map(([name, value]) => ` ${name}=${typeof value === 'string' ? quote(value) : value}`)
     .join('')
-  return `${time.slice(11, 23)} ${program} ${level === 'info' ? '' : `${level.toUpperCase()} `}${event}${text}\n`
+  return `${level === 'info' ? '' : `${level.toUpperCase()} `}${event}${text}\n`
 }
 
 // What JSON leaves as it is and a terminal may act on: DEL, the C1 controls, line separators, turns of direction.

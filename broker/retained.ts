@@ -115,6 +115,13 @@ export class Retained {
     return toMessages(this.#gather(selection, 0, count).entries)
   }
 
+  /** What is kept of each topic, in no order. */
+  *topics(): Generator<{ topic: string; messages: number; bytes: number; newestMs: number }> {
+    this.#takeIn()
+    for (const { topic, count, bytes, newest } of this.#strands.values())
+      yield { topic, messages: count, bytes, newestMs: newest?.message.timeMs ?? 0 }
+  }
+
   /** Drops what is older than the bound of age at this moment, in Unix milliseconds. */
   expire(nowMs: number): void {
     this.#takeIn()

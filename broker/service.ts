@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
+import { Audience } from './audience.ts'
 import { RuledAuthority } from './auth/ruled-authority.ts'
 import { Broker, type Clock, type Output } from './broker.ts'
 import type { Config } from './config.ts'
@@ -21,9 +22,11 @@ import { type Endpoints, ZeromqListener } from './listeners/zeromq.ts'
 import { lockFolder } from './lock.ts'
 import type { Logger } from './logger.ts'
 import { type BrokerStatus, epochBytes, isSystemTopic, type Publication } from './protocol/index.ts'
+import { Rates } from './rates.ts'
 import { RemoteReceivers } from './remote-receivers.ts'
 import { Retained } from './retained.ts'
 import type { TcpDoor, TcpDoorParts } from './tcp-door.ts'
+import { pageOfTopics } from './topic-list.ts'
 
 /** Tells one process of the broker from the next. */
 const sessionBytes = 8
@@ -82,6 +85,8 @@ async function start(
   const clock: Clock = { nowMs: () => Date.now(), monotonicMs }
   const keys = new KeyTable(config)
   const flow = new Flow(config)
+  const audience = new Audience()
+  const rates = new Rates()
   const retained = new Retained(config.history)
   const archive = await openArchive(config.history.store, join(config.data, 'history'))
   const historian =
@@ -169,12 +174,19 @@ async function start(
   historian?.seal(broker.tailFloor)
 
   const startedMs = clock.monotonicMs()
+  const counts = () => ({ published: broker.counters.published, delivered: audience.delivered })
+  rates.look(counts(), startedMs)
   const status = (): BrokerStatus => ({
     version: packageJson.version,
     epoch: broker.position.epoch,
     last: broker.position.offset,
     uptimeMs: Math.round(clock.monotonicMs() - startedMs),
+    residentBytes: process.memoryUsage.rss(),
     peers: flow.peers,
+    subscribers: audience.subscribers,
+    delivered: audience.delivered,
+    tcpConnections: door?.connections ?? 0,
+    ...rates.perSecond(counts(), clock.monotonicMs()),
     topics: retained.size.topics,
     historyMessages: retained.size.messages,
     historyBytes: retained.size.bytes,
@@ -207,12 +219,14 @@ async function start(
   const requests = new Requests({
     broker,
     flow,
+    audience,
     delivery,
     remoteReceivers,
     session: randomHex(sessionBytes),
     monotonicMs: clock.monotonicMs,
     stream: serverKey => listener.streamAddresses(serverKey),
     status,
+    topics: after => pageOfTopics({ history: retained.topics(), kept: kept.keeper.room.sizes }, after),
     authority,
     onMalformed: error => listener.malformed('requests', error),
   })
@@ -225,6 +239,8 @@ async function start(
   let toldForgotten = 0
   const tick = setInterval(() => {
     flow.expire(clock.monotonicMs())
+    audience.expire(clock.monotonicMs(), flow.bounds.peerTimeoutMs)
+    rates.look(counts(), clock.monotonicMs())
     const unpulled = delivery.expire(clock.monotonicMs(), clock.nowMs())
     if (unpulled > 0) logger.warn('push-expired', { messages: unpulled, setting: 'pushAgeMs' })
     remoteReceivers.expire(clock.monotonicMs())

@@ -51,6 +51,10 @@ export class TcpDoor {
     })
   }
 
+  get connections(): number {
+    return this.#listener?.connections ?? 0
+  }
+
   /** A batch that has got its place in the log. */
   stream(batch: Uint8Array): void {
     this.#live.stream(batch)

@@ -1,5 +1,4 @@
 import type { H3, H3Event, HTTPResponse } from 'h3'
-import type { Backbone } from '#client'
 import { defaultTopicOf } from './address.ts'
 import { readBody } from './body.ts'
 import { type Context, sharedContext } from './context.ts'
@@ -23,12 +22,12 @@ const encoder = new TextEncoder()
  */
 export function broadcastRoutes(context: Context): H3 {
   const routes = createRoutes(context)
-  addRoute(routes, '/message/broadcast', { POST: event => broadcast(event, context.backbone) })
+  addRoute(routes, '/message/broadcast', { POST: event => broadcast(event, context) })
   addRoute(routes, '/event/fetch', { GET: event => fetchEvents(event, context) })
   return routes
 }
 
-async function broadcast(event: H3Event, backbone: Backbone): Promise<HTTPResponse> {
+async function broadcast(event: H3Event, { backbone, tally }: Context): Promise<HTTPResponse> {
   const topic = await defaultTopicOf(backbone)
   const maxPayloadBytes = await maxPayloadBytesOf(backbone)
   const body = await readBody(event, formBytes(maxPayloadBytes))
@@ -38,6 +37,7 @@ async function broadcast(event: H3Event, backbone: Backbone): Promise<HTTPRespon
   const text = fields.get('text') ?? ''
   if (from.trim() !== '' && text.trim() !== '') {
     const payload = encoder.encode(JSON.stringify({ from, text }))
+    tally.door('message').receive(payload.length)
     await backbone.publish({ topic, type: chatType, binary: false, payload })
   }
   return answerJson(true)

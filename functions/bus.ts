@@ -14,13 +14,13 @@ const enveloped = new SocketEncoder({ envelope: true, space: 'bus' })
 
 /** `WS` and `POST /bus/*topic`: every peer of a topic hears every other. */
 export function addBusRoute(routes: H3, context: Context): void {
-  addSocketRoute(routes, context, '/bus', {
+  addSocketRoute(routes, context, 'bus', {
     socket: (event, topic) => join(event, topic, context),
-    POST: (event, topic) => publishBody(event, spaceTopic('bus', topic), context),
+    POST: (event, topic) => publishBody(event, spaceTopic('bus', topic), context, 'bus'),
   })
 }
 
-function join(event: H3Event, publicTopic: string, { backbone, log }: Context): SocketPlan {
+function join(event: H3Event, publicTopic: string, { backbone, log, tally }: Context): SocketPlan {
   const query = new Query(event.url.search)
   const hearsItself = query.flag('echo')
   const protocol = protocolOf(event)
@@ -35,8 +35,8 @@ function join(event: H3Event, publicTopic: string, { backbone, log }: Context): 
     connect: connection =>
       new BusPeer(
         connection,
-        { backbone, log, topic, publicTopic, type: name, answers },
-        { backbone, encoder, selection, start: {}, ...(hearsItself ? {} : { ownType: name }) },
+        { backbone, log, refused: tally.refused, topic, publicTopic, type: name, answers },
+        { backbone, tally, encoder, selection, start: {}, ...(hearsItself ? {} : { ownType: name }) },
       ),
   }
 }

@@ -1,9 +1,11 @@
 import { type Backbone, Relay } from '#client'
 import { type Logger, processLogger } from '#logger'
+import type { AddressList } from './address-list.ts'
 import { Leases } from './leases.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { OriginRule } from './origin.ts'
 import { readSettings, type Settings } from './settings.ts'
+import { Tally } from './tally.ts'
 
 /** What the routes need from the process that they run in. */
 export interface Context {
@@ -18,6 +20,12 @@ export interface Context {
   readonly idleMs: number
   /** Which pages may use the socket routes. */
   readonly originRule: OriginRule
+  /** The proxies that are believed when they tell whom a request comes from. */
+  readonly trustProxy: AddressList
+  /** Who may read `/metrics`. */
+  readonly metricsFrom: AddressList
+  /** What this process has done. */
+  readonly tally: Tally
   /** The longest message that `/echo` takes. */
   readonly maxEchoBytes: number
   /** How long a client may take to send the head of its first request. */
@@ -44,7 +52,11 @@ export interface ContextOptions {
     | 'POSTERN_LEASE_MS'
     | 'POSTERN_MAX_LEASES'
     | 'POSTERN_HEAD_MS'
+    | 'POSTERN_TRUST_PROXY'
+    | 'POSTERN_METRICS_FROM'
   >
+  /** Default: a new one. */
+  readonly tally?: Tally
   /** Default: `Math.random`. */
   readonly random?: () => number
 }
@@ -52,7 +64,13 @@ export interface ContextOptions {
 /** A client that has just come is not asked at once whether it is still there. */
 const firstPingFrom = 0.75
 
-export function createContext({ backbone, log, settings, random = Math.random }: ContextOptions): Context {
+export function createContext({
+  backbone,
+  log,
+  settings,
+  tally = new Tally(),
+  random = Math.random,
+}: ContextOptions): Context {
   const streams = new OpenStreams(settings.POSTERN_HEARTBEAT_MS, random)
   return {
     backbone,
@@ -70,6 +88,9 @@ export function createContext({ backbone, log, settings, random = Math.random }:
       allowOrigins: settings.POSTERN_ALLOW_ORIGINS,
       allowsAny: settings.POSTERN_MODE === 'development' && settings.POSTERN_ALLOW_ORIGINS.length === 0,
     },
+    trustProxy: settings.POSTERN_TRUST_PROXY,
+    metricsFrom: settings.POSTERN_METRICS_FROM,
+    tally,
     maxEchoBytes: settings.POSTERN_MAX_ECHO_BYTES,
     headMs: settings.POSTERN_HEAD_MS,
     retryMs: settings.POSTERN_RETRY_MS,
@@ -79,24 +100,32 @@ export function createContext({ backbone, log, settings, random = Math.random }:
 }
 
 /** Connects to the broker of the settings. */
-export function createBackbone(settings: Settings, logger: Logger): Backbone {
+export function createBackbone(settings: Settings, logger: Logger, tally: Tally): Backbone {
   return new Relay({
     broker: settings.POSTERN_BROKER,
     ...(settings.POSTERN_CURVE && { curve: settings.POSTERN_CURVE }),
     maxBufferedBytes: settings.POSTERN_MAX_BUFFERED_BYTES,
     onState: state => (state === 'up' ? logger.info('broker-up') : logger.error('broker-away')),
     onRefused: reason => logger.limited('broker-refuses', { reason }),
-    onRepaired: messages => logger.limited('repaired', { messages }),
+    onRepaired: messages => {
+      tally.repairs++
+      tally.repairedMessages += messages
+      logger.limited('repaired', { messages })
+    },
+    onLag: messages => {
+      tally.lagMessages = messages
+    },
   })
 }
 
 const log = processLogger('functions')
+const tally = new Tally()
 
 let made: Context | undefined
 
 function make(): Context {
   const settings = readSettings(process.env)
-  made = createContext({ backbone: createBackbone(settings, log), log, settings })
+  made = createContext({ backbone: createBackbone(settings, log, tally), tally, log, settings })
   return made
 }
 
@@ -106,6 +135,7 @@ function make(): Context {
  */
 export const sharedContext: Context = {
   log,
+  tally,
   random: Math.random,
   get backbone() {
     return (made ?? make()).backbone
@@ -124,6 +154,12 @@ export const sharedContext: Context = {
   },
   get originRule() {
     return (made ?? make()).originRule
+  },
+  get trustProxy() {
+    return (made ?? make()).trustProxy
+  },
+  get metricsFrom() {
+    return (made ?? make()).metricsFrom
   },
   get maxEchoBytes() {
     return (made ?? make()).maxEchoBytes

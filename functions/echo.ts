@@ -6,7 +6,7 @@ import type { SocketOwner, WebSocketConnection } from './websocket.ts'
 /** `WS /echo`: sends back what it gets, for tests of WebSocket itself. There in test mode alone. */
 export function addEchoRoute(routes: H3, context: Context): void {
   const maxMessageBytes = () => context.maxEchoBytes
-  addPlainSocketRoute(routes, context, '/echo', maxMessageBytes, () =>
+  addPlainSocketRoute(routes, context, 'echo', maxMessageBytes, () =>
     context.mode === 'test' ? { connect: connection => new Echo(connection) } : undefined,
   )
 }

@@ -3,6 +3,7 @@ import type { Message, Position, Selection } from '#protocol'
 import { comment, type EventEncoder, encodeGap, encodePlace, encodeRetry } from './event-encoding.ts'
 import type { OpenStream, OpenStreams } from './open-streams.ts'
 import type { Outlet, OutletOwner } from './outlet.ts'
+import type { DoorTally, Tally } from './tally.ts'
 
 export interface EventStreamOptions {
   readonly backbone: Backbone
@@ -11,12 +12,14 @@ export interface EventStreamOptions {
   /** How long the peer waits before it connects again. */
   readonly retryMs: number
   readonly random: () => number
+  readonly tally: Tally
 }
 
 /** One subscriber on Server-Sent Events: what comes from the log on one side, a connection on the other. */
 export class EventStream implements Sink, OutletOwner, OpenStream {
   readonly #options: EventStreamOptions
   readonly #outlet: Outlet
+  readonly #door: DoorTally
   #subscription: Subscription | undefined
   #full = false
   #ended = false
@@ -24,6 +27,8 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
   constructor(outlet: Outlet, options: EventStreamOptions) {
     this.#outlet = outlet
     this.#options = options
+    this.#door = options.tally.door('event')
+    this.#door.enter()
     outlet.write(encodeRetry(options.retryMs))
     options.streams.add(this)
   }
@@ -40,15 +45,19 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
   }
 
   gap(position: Position): void {
+    this.#options.tally.gaps++
     this.#write(encodeGap(position))
   }
 
   deliver(messages: readonly Message[]): boolean {
-    this.#write(this.#options.encoder.encode(messages))
+    const events = this.#options.encoder.encode(messages)
+    if (!this.#ended) this.#door.send(messages.length, events.length)
+    this.#write(events)
     return !this.#full
   }
 
   end(reason: EndReason): void {
+    if (reason === 'slow') this.#options.tally.slow++
     if (reason === 'shutdown') this.shutDown()
     else this.#end()
   }
@@ -74,6 +83,7 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
   }
 
   gone(): void {
+    if (!this.#ended) this.#door.leave()
     this.#ended = true
     this.#options.streams.remove(this)
     this.#subscription?.close()

@@ -65,11 +65,11 @@ export function openEventStream(
   context: Context,
   { query, topics, exact, format }: EventStreamRequest,
 ): HTTPResponse {
-  const { backbone, streams, retryMs, random, log } = context
+  const { backbone, streams, retryMs, random, tally, log } = context
   const start = startOf(event.req.headers.get('last-event-id'), query)
   const encoder = encoderOf(format)
   return streamAnswer(event, headers, outlet => {
-    const stream = new EventStream(outlet, { backbone, streams, encoder, retryMs, random })
+    const stream = new EventStream(outlet, { backbone, streams, encoder, retryMs, random, tally })
     selectionOf(topics, exact, backbone)
       .then(selection => stream.subscribe(selection, start))
       .catch((error: unknown) => {

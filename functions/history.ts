@@ -1,31 +1,30 @@
 import type { H3, H3Event, HTTPResponse } from 'h3'
-import type { Backbone } from '#client'
 import { formatId } from '#protocol'
 import { selectionOf, topicOfPath, topicsOf } from './address.ts'
 import { type Context, sharedContext } from './context.ts'
 import { toEnvelope } from './envelope.ts'
 import { Query } from './query.ts'
-import { addRoute, answerJson, createRoutes } from './routes.ts'
+import { addRoute, answerMessages, createRoutes } from './routes.ts'
 
 const route = '/history'
 
 /** `GET /history/*topic`: the retained messages as JSON. */
 export function historyRoutes(context: Context): H3 {
   const routes = createRoutes(context)
-  const read = (event: H3Event) => readHistory(event, context.backbone)
+  const read = (event: H3Event) => readHistory(event, context)
   addRoute(routes, route, { GET: read })
   addRoute(routes, `${route}/**`, { GET: read })
   return routes
 }
 
-async function readHistory(event: H3Event, backbone: Backbone): Promise<HTTPResponse> {
+async function readHistory(event: H3Event, { backbone, tally }: Context): Promise<HTTPResponse> {
   const query = new Query(event.url.search)
   const topics = topicsOf(topicOfPath(event.url.pathname, route), query)
   const count = query.count('history') ?? Number.MAX_SAFE_INTEGER
   const selection = await selectionOf(topics, query.flag('exact'), backbone)
   const { position, messages } = await backbone.history(selection, count)
   const body = { id: formatId(position), messages: messages.map(message => toEnvelope(message)) }
-  return answerJson(body, 200, { 'cache-control': 'no-store' })
+  return answerMessages(tally.door('history'), messages.length, body, { 'cache-control': 'no-store' })
 }
 
 export default historyRoutes(sharedContext)

@@ -1,10 +1,13 @@
 import cluster from 'node:cluster'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { processLogger } from '#logger'
+import { processLogger, tellFailure } from '#logger'
+import { findServiceManager, type ServiceManager } from '#service-manager'
 import { createBackbone, createContext } from './context.ts'
 import { type HostKind, serve } from './server.ts'
+import { proveServing } from './serving.ts'
 import { readSettings, SettingError } from './settings.ts'
+import { Tally } from './tally.ts'
 import { Workers } from './workers.ts'
 
 const help = `Usage: node functions/main.ts [--host listhen|node] [--workers N|auto]
@@ -31,6 +34,8 @@ Environment (default):
   POSTERN_LEASE_MS            how long a received message waits for its acknowledgement (30000)
   POSTERN_MAX_LEASES          receivers over HTTP that wait or hold messages (10000)
   POSTERN_HEAD_MS             how long a new connection may take to send a head (10000)
+  POSTERN_TRUST_PROXY         proxies that tell whom a request comes from, such as loopback (off)
+  POSTERN_METRICS_FROM        who may read /metrics (loopback)
   POSTERN_MAX_ECHO_BYTES      the longest message of /echo, in test mode (16777216)
 `
 
@@ -41,26 +46,46 @@ async function start(): Promise<void> {
   if (!wanted) return
   const settings = readSettings(process.env)
   if (wanted.workers > 1 && cluster.isPrimary) return startWorkers(wanted.workers)
-  const context = createContext({ backbone: createBackbone(settings, log), log, settings })
+  const tally = new Tally()
+  const context = createContext({ backbone: createBackbone(settings, log, tally), tally, log, settings })
   const server = await serve({ host: wanted.host, hostname: settings.HOST, port: settings.PORT, context })
-  stopWhenAsked(() => server.close())
   log.info('listening', { url: server.url, host: wanted.host, broker: settings.POSTERN_BROKER })
   process.send?.({ event: 'listening', url: server.url })
+  // Of several workers it is their parent that speaks.
+  const manager = cluster.isWorker ? undefined : tellManager(server.url)
+  stopWhenAsked(() => {
+    manager?.stopping()
+    return server.close()
+  })
+}
+
+function tellManager(url: string): ServiceManager {
+  const manager = findServiceManager({
+    prove: () => proveServing(url),
+    onTrouble: reason => log.error('service-manager', { reason }),
+  })
+  manager.ready()
+  return manager
 }
 
 function startWorkers(count: number): void {
+  let manager: ServiceManager | undefined
   const workers = new Workers({
     count,
     logger: log,
     onServing(url) {
       log.info('serving', { url, workers: count })
       process.send?.({ event: 'listening', url })
+      manager = tellManager(url)
     },
     onFailed() {
       workers.stop().then(() => process.exit(1))
     },
   })
-  stopWhenAsked(() => workers.stop())
+  stopWhenAsked(() => {
+    manager?.stopping()
+    return workers.stop()
+  })
 }
 
 interface Wanted {
@@ -104,6 +129,6 @@ function stopWhenAsked(close: () => Promise<void>): void {
 
 start().catch((error: unknown) => {
   const isUsage = error instanceof SettingError || (error instanceof TypeError && 'code' in error)
-  process.stderr.write(`${error instanceof Error ? (isUsage ? error.message : error.stack) : error}\n`)
+  tellFailure(String(error instanceof Error ? (isUsage ? error.message : error.stack) : error))
   process.exit(1)
 })

@@ -1,5 +1,4 @@
 import type { H3, H3Event, HTTPResponse } from 'h3'
-import type { Backbone } from '#client'
 import { PosternError, parseType } from '#protocol'
 import { defaultTopicOf, topicOfPath } from './address.ts'
 import { type Context, sharedContext } from './context.ts'
@@ -18,13 +17,13 @@ const idempotencyKey = /^[\x21-\x7e]{1,255}$/
 /** `POST /message/*topic`: the body is the payload, byte for byte. */
 export function messageRoutes(context: Context): H3 {
   const routes = createRoutes(context)
-  const publish = (event: H3Event) => publishBody(event, context.backbone)
+  const publish = (event: H3Event) => publishBody(event, context)
   addRoute(routes, route, { POST: publish })
   addRoute(routes, `${route}/**`, { POST: publish })
   return routes
 }
 
-async function publishBody(event: H3Event, backbone: Backbone): Promise<HTTPResponse> {
+async function publishBody(event: H3Event, { backbone, tally }: Context): Promise<HTTPResponse> {
   const pathTopic = topicOfPath(event.url.pathname, route)
   if (pathTopic === reservedTopic)
     throw new PosternError(
@@ -36,6 +35,7 @@ async function publishBody(event: H3Event, backbone: Backbone): Promise<HTTPResp
   const options = publishOptionsOf(event)
   const topic = pathTopic ?? (await defaultTopicOf(backbone))
   const payload = await readPayload(event, backbone)
+  tally.door('message').receive(payload.length)
   const binary = isBinary(event.req.headers.get('content-type'), payload)
   const { id } = await backbone.publish({ topic, type, binary, payload }, options)
   return answerJson({ id, topic }, 201)

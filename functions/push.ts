@@ -13,26 +13,34 @@ import { addSocketRoute, protocolOf, type SocketPlan } from './socket-route.ts'
  * wherever it is connected. With `?ack=1` a puller is a receiver of the durable topic of that name instead.
  */
 export function addPushRoutes(routes: H3, context: Context): void {
-  addSocketRoute(routes, context, '/push', {
+  addSocketRoute(routes, context, 'push', {
     socket: (event, topic) => pushFrames(event, topic, context),
-    POST: (event, topic) => publishBody(event, spaceTopic('push', topic), context),
+    POST: (event, topic) => publishBody(event, spaceTopic('push', topic), context, 'push'),
   })
-  addSocketRoute(routes, context, '/pull', { socket: (event, topic) => pull(event, topic, context) })
+  addSocketRoute(routes, context, 'pull', { socket: (event, topic) => pull(event, topic, context) })
 }
 
-function pushFrames(event: H3Event, publicTopic: string, { backbone, log }: Context): SocketPlan {
+function pushFrames(event: H3Event, publicTopic: string, { backbone, log, tally }: Context): SocketPlan {
   const protocol = protocolOf(event)
   const topic = spaceTopic('push', publicTopic)
-  const options = { backbone, log, topic, publicTopic, type: '', answers: protocol !== undefined }
+  const options = {
+    backbone,
+    log,
+    refused: tally.refused,
+    topic,
+    publicTopic,
+    type: '',
+    answers: protocol !== undefined,
+  }
   return { protocol, connect: connection => new SocketPublisher(connection, options) }
 }
 
-function pull(event: H3Event, publicTopic: string, { backbone, log }: Context): SocketPlan {
+function pull(event: H3Event, publicTopic: string, { backbone, log, tally }: Context): SocketPlan {
   const protocol = protocolOf(event)
   const query = new Query(event.url.search)
   const envelope = query.flag('envelope') || protocol !== undefined
   if (query.flag('ack')) {
-    const options = { backbone, log, topic: publicTopic }
+    const options = { backbone, log, refused: tally.refused, topic: publicTopic }
     return { protocol, connect: connection => new SocketReceiver(connection, options) }
   }
   const options = { backbone, topic: spaceTopic('push', publicTopic), envelope }

@@ -7,7 +7,7 @@ import { readBody } from './body.ts'
 import { type Context, sharedContext } from './context.ts'
 import { toReceived } from './envelope.ts'
 import { Query } from './query.ts'
-import { addRoute, answerJson, createRoutes } from './routes.ts'
+import { addRoute, answerJson, answerMessages, createRoutes } from './routes.ts'
 
 const route = '/receive'
 
@@ -40,7 +40,7 @@ export function receiveRoutes(context: Context): H3 {
   return routes
 }
 
-async function receiveBatch(event: H3Event, { backbone, leases }: Context): Promise<HTTPResponse> {
+async function receiveBatch(event: H3Event, { backbone, leases, tally }: Context): Promise<HTTPResponse> {
   const query = new Query(event.url.search)
   const max = within('max', query.count('max') ?? defaultMax, 1, largestMax)
   const waitMs = within('waitMs', query.count('waitMs') ?? defaultWaitMs, shortestWaitMs, longestWaitMs)
@@ -57,7 +57,7 @@ async function receiveBatch(event: H3Event, { backbone, leases }: Context): Prom
   signal.addEventListener('abort', onGone)
   if (signal.aborted) onGone()
   const messages = (await lease.batch).map(toReceived)
-  return answerJson({ topic, leaseMs, messages }, 200, noStore)
+  return answerMessages(tally.door('receive'), messages.length, { topic, leaseMs, messages }, noStore)
 }
 
 const acknowledgement = v.object({

@@ -1,7 +1,9 @@
 import { H3, type H3Event, type HTTPError, HTTPResponse } from 'h3'
 import { describeError } from '#logger'
 import { PosternError } from '#protocol'
+import { type Client, clientOf } from './client-address.ts'
 import type { Context } from './context.ts'
+import type { DoorTally } from './tally.ts'
 
 export type Handler = (event: H3Event) => HTTPResponse | Promise<HTTPResponse>
 
@@ -14,7 +16,11 @@ export function createRoutes(context: Context): H3 {
     // What h3 would print is logged instead, and its own words for a malformed path are not ours.
     silent: true,
     allowMalformedURL: true,
-    onError: (error, event) => answerError(toPosternError(error, event, context)),
+    onError: (error, event) => {
+      const told = toPosternError(error, event, context)
+      context.tally.refused.add(told.code)
+      return answerError(told)
+    },
   })
 }
 
@@ -43,6 +49,18 @@ export function answerJson(body: unknown, status = 200, headers: Record<string, 
   })
 }
 
+/** Messages as JSON, which went through a door. */
+export function answerMessages(
+  door: DoorTally,
+  count: number,
+  body: unknown,
+  headers: Record<string, string>,
+): HTTPResponse {
+  const text = JSON.stringify(body)
+  door.send(count, Buffer.byteLength(text))
+  return new HTTPResponse(text, { headers: { 'content-type': 'application/json', ...headers } })
+}
+
 export function answerError(error: PosternError, headers: Record<string, string> = {}): HTTPResponse {
   const later = error.status === 503 ? { 'retry-after': retryAfterSeconds } : {}
   return answerJson({ error: error.toBody() }, error.status, { ...later, ...headers })
@@ -56,7 +74,15 @@ function toPosternError(error: HTTPError, event: H3Event, context: Context): Pos
   context.log.error('request failed', {
     method: event.req.method,
     path: event.url.pathname,
+    client: clientOfEvent(event, context).address,
     ...describeError(error.cause),
   })
   return new PosternError('INTERNAL')
+}
+
+/** Who a request comes from. */
+export function clientOfEvent(event: H3Event, { trustProxy }: Pick<Context, 'trustProxy'>): Client {
+  const socket = event.runtime?.node?.req.socket
+  const peer = { address: socket?.remoteAddress, isEncrypted: socket !== undefined && 'encrypted' in socket }
+  return clientOf(peer, event.req.headers, trustProxy)
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import * as v from 'valibot'
 import { type CurveKeys, defaultBroker, parseBrokerAddress, parseCurveKeys } from '#client'
 import { unknownVariable } from '#protocol'
+import { AddressList } from './address-list.ts'
 import { isOriginPattern } from './origin.ts'
 
 /** A setting is wrong: the message names it, its value and what is allowed, and is all that the operator needs. */
@@ -61,6 +62,20 @@ function toHosts(text: string): readonly string[] {
     .filter(host => host !== '')
 }
 
+const addresses = v.pipe(
+  v.string(),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    try {
+      return new AddressList(dataset.value)
+    } catch {
+      addIssue({
+        message: 'allowed is off, or a list of addresses, networks as 10.0.0.0/8 and loopback, with commas',
+      })
+      return NEVER
+    }
+  }),
+)
+
 const schema = v.object({
   /** The broker's requests socket. */
   POSTERN_BROKER: v.optional(
@@ -102,6 +117,10 @@ const schema = v.object({
     ),
     '',
   ),
+  /** The proxies that are believed when they tell whom a request comes from. */
+  POSTERN_TRUST_PROXY: v.optional(addresses, 'off'),
+  /** Who may read `/metrics`. */
+  POSTERN_METRICS_FROM: v.optional(addresses, 'loopback'),
   /** How long a message of `GET /receive` is its receiver's before it goes back unless it is acknowledged. */
   POSTERN_LEASE_MS: v.optional(wholeNumber(100, 86_400_000), '30000'),
   /** How many `GET /receive` may wait, or have messages that are not acknowledged, in one process. */

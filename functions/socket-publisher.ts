@@ -1,6 +1,6 @@
 import type { Backbone, Receipt } from '#client'
 import { describeError, type Logger } from '#logger'
-import { codes, PosternError } from '#protocol'
+import { codes, PosternError, type Refusals } from '#protocol'
 import type { SocketOwner, WebSocketConnection } from './websocket.ts'
 import { closeCodes, encodeTextFrame } from './websocket-frame.ts'
 
@@ -8,6 +8,7 @@ import { closeCodes, encodeTextFrame } from './websocket-frame.ts'
 export interface SocketPublisherOptions {
   readonly backbone: Backbone
   readonly log: Pick<Logger, 'error'>
+  readonly refused: Refusals
   /** The topic in the log. */
   readonly topic: string
   /** What the client calls it. */
@@ -70,6 +71,7 @@ export class SocketPublisher implements SocketOwner {
     const answer = await outcome
     this.#waitingMessages--
     this.#waitingBytes -= bytes
+    if (answer instanceof PosternError) this.#options.refused.add(answer.code)
     if (this.#options.answers) this.#answer(answer)
     else if (answer instanceof PosternError) this.#connection.close(closeCodeOf(answer), answer.code)
     this.#adjust()

@@ -52,7 +52,7 @@ export class SocketPuller implements SocketOwner, PullSink {
     const flushed = this.#flushed
     this.#messages = []
     this.#flushed = []
-    this.#connection.write(frames, () => {
+    this.#connection.deliver(flushed.length, frames, () => {
       for (const one of flushed) one()
     })
   }

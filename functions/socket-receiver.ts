@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import type { Backbone, Delivered, ReceiveEnd, ReceiveSink, Receiving } from '#client'
 import { describeError, type Logger } from '#logger'
-import { PosternError, parseId } from '#protocol'
+import { PosternError, parseId, type Refusals } from '#protocol'
 import { toReceived } from './envelope.ts'
 import type { SocketOwner, WebSocketConnection } from './websocket.ts'
 import { closeCodes, encodeTextFrame } from './websocket-frame.ts'
@@ -9,6 +9,7 @@ import { closeCodes, encodeTextFrame } from './websocket-frame.ts'
 export interface SocketReceiverOptions {
   readonly backbone: Pick<Backbone, 'receive' | 'acknowledge'>
   readonly log: Pick<Logger, 'error'>
+  readonly refused: Refusals
   /** A durable topic. */
   readonly topic: string
 }
@@ -46,12 +47,15 @@ export class SocketReceiver implements SocketOwner, ReceiveSink {
 
   deliver(delivered: Delivered): void {
     this.#held.set(delivered.message.id, delivered)
-    this.#say(toReceived(delivered))
+    const frame = encodeTextFrame(JSON.stringify(toReceived(delivered)))
+    this.#fill(this.#connection.deliver(1, frame))
   }
 
   end(reason: ReceiveEnd, error?: PosternError): void {
-    if (error) this.#connection.close(closeCodes.refused, error.code)
-    else if (reason === 'slow') this.#connection.close(closeCodes.tryAgainLater, reason)
+    if (error) {
+      this.#options.refused.add(error.code)
+      this.#connection.close(closeCodes.refused, error.code)
+    } else if (reason === 'slow') this.#connection.close(closeCodes.tryAgainLater, reason)
     else if (reason === 'failed') this.#connection.close(closeCodes.internal, reason)
     else this.#connection.shutDown()
   }
@@ -108,11 +112,16 @@ export class SocketReceiver implements SocketOwner, ReceiveSink {
   }
 
   #refuse(error: PosternError, id?: string): void {
+    this.#options.refused.add(error.code)
     this.#say({ error: error.toBody(), ...(id !== undefined && { id }) })
   }
 
   #say(told: object): void {
-    if (!this.#connection.write(encodeTextFrame(JSON.stringify(told)))) this.#isFull = true
+    this.#fill(this.#connection.write(encodeTextFrame(JSON.stringify(told))))
+  }
+
+  #fill(hasRoom: boolean): void {
+    if (!hasRoom) this.#isFull = true
   }
 
   #adjust(): void {

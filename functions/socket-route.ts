@@ -6,6 +6,7 @@ import { topicOfPath } from './address.ts'
 import type { Context } from './context.ts'
 import { acceptance, isHandshake, offers, refusalOf } from './handshake.ts'
 import { allowsOrigin } from './origin.ts'
+import type { Door } from './tally.ts'
 import { type SocketConnect, WebSocketConnection, type WebSocketOptions } from './websocket.ts'
 
 /** How a WebSocket is opened. */
@@ -34,18 +35,17 @@ export function protocolOf(event: H3Event): string | undefined {
 const defaultPayloadBytes = 262_144
 
 /**
- * Adds `<route>/*topic`. Without a topic, by another method and by a GET that asks for no WebSocket there is nothing.
+ * Adds `/<door>/*topic`. Without a topic, by another method and by a GET that asks for no WebSocket there is nothing.
  * Whoever comes from a page that is not allowed is refused by either way.
- *
- * @param route without a trailing slash, as `/sub`.
  */
 export function addSocketRoute(
   routes: H3,
   context: Context,
-  route: string,
+  door: Door,
   { socket, POST }: SocketRoute,
 ): void {
-  const optionsOf = shared(context, () => context.backbone.maxPayloadBytes ?? defaultPayloadBytes)
+  const route = `/${door}`
+  const optionsOf = shared(context, door, () => context.backbone.maxPayloadBytes ?? defaultPayloadBytes)
   routes.all(`${route}/**`, event => {
     const isSocket = asksForSocket(event)
     if (isSocket ? socket : event.req.method === 'POST' && POST) {
@@ -62,12 +62,12 @@ export function addSocketRoute(
 export function addPlainSocketRoute(
   routes: H3,
   context: Context,
-  route: string,
+  door: Door,
   maxMessageBytes: () => number,
   toPlan: () => SocketPlan | undefined,
 ): void {
-  const optionsOf = shared(context, maxMessageBytes)
-  routes.all(route, event => {
+  const optionsOf = shared(context, door, maxMessageBytes)
+  routes.all(`/${door}`, event => {
     const plan = asksForSocket(event) ? toPlan() : undefined
     if (!plan) throw new PosternError('NOT_FOUND')
     return openFor(event, context, optionsOf(), () => plan)
@@ -75,10 +75,15 @@ export function addPlainSocketRoute(
 }
 
 /** The options of all connections of a route. Made for the first: loading a file must not make the context's parts. */
-function shared(context: Context, maxMessageBytes: () => number): () => WebSocketOptions {
+function shared(context: Context, door: Door, maxMessageBytes: () => number): () => WebSocketOptions {
   let options: WebSocketOptions | undefined
   return () => {
-    options ??= { sockets: context.sockets, idleTurns: idleTurnsOf(context), maxMessageBytes }
+    options ??= {
+      sockets: context.sockets,
+      idleTurns: idleTurnsOf(context),
+      door: context.tally.door(door),
+      maxMessageBytes,
+    }
     return options
   }
 }

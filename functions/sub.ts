@@ -11,15 +11,16 @@ const enveloped = new SocketEncoder({ envelope: true })
 
 /** `WS /sub/*topic`: the messages of topics. */
 export function addSubRoute(routes: H3, context: Context): void {
-  addSocketRoute(routes, context, '/sub', { socket: (event, topic) => subscribe(event, topic, context) })
+  addSocketRoute(routes, context, 'sub', { socket: (event, topic) => subscribe(event, topic, context) })
 }
 
-function subscribe(event: H3Event, topic: string, { backbone }: Context): SocketPlan {
+function subscribe(event: H3Event, topic: string, { backbone, tally }: Context): SocketPlan {
   const query = new Query(event.url.search)
   const protocol = protocolOf(event)
   const envelope = query.flag('envelope') || protocol !== undefined
   const options = {
     backbone,
+    tally,
     encoder: envelope ? enveloped : bare,
     selection: { topics: topicsOf(topic, query) ?? [], exact: query.flag('exact') },
     start: startOf(event.req.headers.get('last-event-id'), query),

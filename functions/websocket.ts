@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { OpenStream, OpenStreams } from './open-streams.ts'
 import { sentBytes } from './sent-bytes.ts'
+import type { DoorTally } from './tally.ts'
 import { closeCodes, encodeClose, encodeFrame, opcodes } from './websocket-frame.ts'
 import { FrameFault, FrameReader, type FrameSink } from './websocket-reader.ts'
 
@@ -27,6 +28,7 @@ export interface WebSocketOptions {
   readonly sockets: OpenStreams
   /** After so many turns of `sockets` without a message in either direction the next ping closes it; 0: never. */
   readonly idleTurns: number
+  readonly door: DoorTally
   /** The longest message that it takes; one byte more closes it. Asked at each frame. */
   readonly maxMessageBytes: () => number
 }
@@ -77,6 +79,7 @@ export class WebSocketConnection implements OpenStream, FrameSink {
     this.#socket = socket
     this.#options = options
     this.#quietSince = options.sockets.turn
+    options.door.enter()
     this.#owner = connect(this)
     this.#reader = new FrameReader(this, options.maxMessageBytes, this.#owner.message !== undefined)
     this.#socket[connectionOf] = this
@@ -102,9 +105,15 @@ export class WebSocketConnection implements OpenStream, FrameSink {
     })
   }
 
+  /** Sends frames in which there are so many messages. @returns as `write`. */
+  deliver(messages: number, frames: Uint8Array, flushed?: () => void): boolean {
+    if (this.#state === 'open') this.#options.door.send(messages, frames.length)
+    return this.write(frames, flushed)
+  }
+
   /** Sends one message. @returns as `write`. */
   send(payload: Uint8Array, binary: boolean): boolean {
-    return this.write(encodeFrame(binary ? opcodes.binary : opcodes.text, payload))
+    return this.deliver(1, encodeFrame(binary ? opcodes.binary : opcodes.text, payload))
   }
 
   /** Hands over nothing more. The peer's own buffers then fill. */
@@ -151,6 +160,7 @@ export class WebSocketConnection implements OpenStream, FrameSink {
 
   onMessage(payload: Uint8Array, binary: boolean): void {
     this.#quietSince = this.#options.sockets.turn
+    this.#options.door.receive(payload.length)
     this.#owner?.message?.(payload, binary)
   }
 
@@ -265,6 +275,7 @@ export class WebSocketConnection implements OpenStream, FrameSink {
 
   #letGo(): void {
     const owner = this.#owner
+    if (owner) this.#options.door.leave()
     this.#owner = undefined
     this.#options.sockets.remove(this)
     owner?.gone()

@@ -19,11 +19,18 @@ execFileSync(`${root}node_modules/.bin/tsc`, ['--project', `${root}infra/tsconfi
   stdio: 'inherit',
 })
 
+// Read only by those who keep messages in MariaDB or MySQL, and by those who take tokens.
+const beside = { 'mysql2/promise': './mysql2.js', jose: './jose.js' }
 await writeBundle({
   input: `${root}broker/main.ts`,
   file: `${dist}broker/main.js`,
-  // Read only by those who keep messages in MariaDB or MySQL, and by those who take tokens.
-  beside: { 'mysql2/promise': './mysql2.js', jose: './jose.js' },
+  // A broker that runs does without what its commands need.
+  beside: { ...beside, './commands/index.ts': './commands.js' },
+})
+await writeBundle({
+  input: `${root}broker/commands/index.ts`,
+  file: `${dist}broker/commands.js`,
+  beside,
 })
 await writeBundle({ input: 'jose', file: `${dist}broker/jose.js` })
 await writeBundle({ input: 'mysql2/promise', file: `${dist}broker/mysql2.js` })

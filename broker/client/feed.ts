@@ -11,8 +11,14 @@ export class FeedTable<Member> {
   readonly #feeds = new Map<string, Feed<Member>>()
   readonly #exact = new Map<string, Set<Feed<Member>>>()
   readonly #below = new Map<string, Set<Feed<Member>>>()
+  #count = 0
   #lastTopic = ''
   #lastFeeds: readonly Feed<Member>[] = []
+
+  /** Members of all feeds. */
+  get count(): number {
+    return this.#count
+  }
 
   /** The feed of a selection, made when it is the first of its kind. */
   join(selection: Selection, member: Member): Feed<Member> {
@@ -29,12 +35,15 @@ export class FeedTable<Member> {
       }
       this.#lastTopic = ''
     }
+    if (!feed.members.has(member)) this.#count++
     feed.members.add(member)
     return feed
   }
 
   leave(feed: Feed<Member>, member: Member): void {
-    if (!feed.members.delete(member) || feed.members.size > 0) return
+    if (!feed.members.delete(member)) return
+    this.#count--
+    if (feed.members.size > 0) return
     this.#feeds.delete(keyOf(feed.selection))
     const index = this.#indexOf(feed.selection)
     for (const topic of feed.selection.topics) {

@@ -4,17 +4,14 @@ import {
   type BrokerStatus,
   type Credential,
   decodeBatch,
-  formatId,
   type Message,
   openRights,
   type Position,
   PosternError,
   type Publication,
   type PullSteps,
-  parseId,
   type ReceiveReply,
   type ReceiveSteps,
-  type ReplayRequest,
   type Rights,
   type Selection,
 } from '../protocol/index.ts'
@@ -37,22 +34,19 @@ import type {
 } from './backbone.ts'
 import { Chain, type LogPage } from './chain.ts'
 import type { CurveKeys } from './curve.ts'
+import { Inquiries } from './inquiries.ts'
 import { Link } from './link.ts'
 import { Outbox } from './outbox.ts'
 import { Pulls } from './pulls.ts'
 import { Receives } from './receives.ts'
-import { SharedCalls } from './shared-calls.ts'
 import { Stream } from './stream.ts'
-import { type PastPage, Subscriptions } from './subscriptions.ts'
+import { Subscriptions } from './subscriptions.ts'
 
-/** A replay is read from memory: one that takes longer will not come. */
-const replayTimeoutMs = 5000
+/** A position is answered at once, or at the next sign. */
+const positionTimeoutMs = 5000
 
 /** What happens to pullers and receivers is told again when the broker has not answered by then. */
 const pullTimeoutMs = 5000
-
-/** Replays that are asked for at once: more would only wait in the broker, before the publishers of others. */
-const maxReplays = 16
 
 /** A password waits for those before it, and is as slow as its hash is good. */
 const authorizeTimeoutMs = 10_000
@@ -83,6 +77,8 @@ export interface RelayOptions {
   readonly onRefused?: (reason: string) => void
   /** Called when messages were missed on the stream and fetched again, with their number. */
   readonly onRepaired?: (messages: number) => void
+  /** Called with how many messages of the log have not come yet, whenever the broker tells where it stands. */
+  readonly onLag?: (messages: number) => void
 }
 
 /**
@@ -93,6 +89,7 @@ export interface RelayOptions {
  */
 export class Relay implements Backbone {
   readonly #broker: string
+  readonly #onLag: RelayOptions['onLag']
   readonly #link: Link
   readonly #outbox: Outbox
   readonly #stream: Stream
@@ -100,8 +97,8 @@ export class Relay implements Backbone {
   readonly #subscriptions: Subscriptions
   readonly #pulls: Pulls
   readonly #receives: Receives
+  readonly #inquiries: Inquiries
   readonly #accessWatch = new AccessWatch()
-  readonly #replays = new SharedCalls<PastPage>(maxReplays)
   #gathered: Batch[] | undefined
   #unreportedBytes = 0
   #graceTimer: NodeJS.Timeout | undefined
@@ -109,6 +106,7 @@ export class Relay implements Backbone {
 
   constructor(options: RelayOptions = {}) {
     this.#broker = parseBrokerAddress(options.broker ?? defaultBroker)
+    this.#onLag = options.onLag
     this.#chain = new Chain({
       tailBytes: options.tailBytes ?? defaultTailBytes,
       replay: since => this.#replayLog(since, options.onRepaired),
@@ -122,7 +120,7 @@ export class Relay implements Backbone {
     this.#subscriptions = new Subscriptions({
       maxBufferedBytes: options.maxBufferedBytes ?? defaultTailBytes,
       tail: () => this.#chain.tail,
-      replay: (selection, start) => this.#replayTopics(selection, start),
+      replay: (selection, start) => this.#inquiries.past(selection, start),
     })
     this.#stream = new Stream(batches => this.#take(batches), options.curve)
     this.#link = new Link({
@@ -159,6 +157,7 @@ export class Relay implements Backbone {
       brokerMs: () => this.#link.brokerMs(0),
       tell: steps => this.#tellReceives(steps),
     })
+    this.#inquiries = new Inquiries(this.#link)
     this.#outbox = new Outbox(this.#link, options.maxPendingBytes)
   }
 
@@ -231,23 +230,12 @@ export class Relay implements Backbone {
     return this.#accessWatch.onChange(listener)
   }
 
-  async history(selection: Selection, count: number): Promise<Snapshot> {
-    await this.#link.ready()
-    const messages: Message[] = []
-    let page = await this.#replayTopics(selection, { history: count })
-    messages.push(...page.messages)
-    while (page.more) {
-      page = await this.#replayTopics(selection, { since: formatId(page.through) })
-      messages.push(...page.messages)
-    }
-    return { position: page.through, messages: messages.slice(Math.max(0, messages.length - count)) }
+  history(selection: Selection, count: number): Promise<Snapshot> {
+    return this.#inquiries.history(selection, count)
   }
 
-  async status(): Promise<BrokerStatus> {
-    await this.#link.ready()
-    const { head } = await this.#link.request({ op: 'status' }, replayTimeoutMs)
-    if (head.op !== 'status') throw new PosternError('INTERNAL')
-    return head.status
+  status(): Promise<BrokerStatus> {
+    return this.#inquiries.status()
   }
 
   async close(): Promise<void> {
@@ -287,11 +275,16 @@ export class Relay implements Backbone {
     const offset = this.#chain.position?.offset
     if (session === undefined || offset === undefined || this.#isClosed) return
     this.#unreportedBytes = 0
-    this.#link.request({ op: 'position', session, offset }, replayTimeoutMs).then(
+    const { count: subscribers, delivered } = this.#subscriptions
+    const position = { op: 'position' as const, session, offset, subscribers, delivered }
+    this.#link.request(position, positionTimeoutMs).then(
       ({ head }) => {
         if (head.op !== 'position') return
         this.#accessWatch.take(head.access)
-        if (head.epoch === this.#chain.position?.epoch) this.#expect(head.last)
+        const position = this.#chain.position
+        if (head.epoch !== position?.epoch) return
+        this.#onLag?.(Math.max(0, head.last - position.offset))
+        this.#expect(head.last)
       },
       () => {
         // Reported again at the next sign.
@@ -326,29 +319,10 @@ export class Relay implements Backbone {
   }
 
   async #replayLog(since: Position, onRepaired: RelayOptions['onRepaired']): Promise<LogPage> {
-    const page = await this.#replay({ topics: null, exact: false, since: formatId(since) })
+    const page = await this.#inquiries.log(since)
     const messages = page.batches.reduce((sum, batch) => sum + batch.count, 0)
     if (messages > 0) onRepaired?.(messages)
     return page
-  }
-
-  async #replayTopics({ topics, exact }: Selection, { since, history }: Start): Promise<PastPage> {
-    const start = since === undefined ? { last: history ?? 0 } : { since }
-    const query = { topics, exact, ...start }
-    return this.#replays.run(JSON.stringify(query), async () => {
-      const { batches, ...page } = await this.#replay(query)
-      return { ...page, messages: batches.flatMap(batch => batch.messages) }
-    })
-  }
-
-  async #replay(query: Omit<ReplayRequest, 'op' | 'seq'>): Promise<ReplayedPage> {
-    const { head, batches } = await this.#link.request({ op: 'replay', ...query }, replayTimeoutMs)
-    if (head.op !== 'replay') throw new PosternError('INTERNAL')
-    const from = parseId(head.from)
-    const through = parseId(head.through)
-    if (!from || !through) throw new PosternError('INTERNAL')
-    const { gap, more } = head
-    return { gap, more, from, through, batches: batches.flatMap(bytes => decodeBatch(bytes) ?? []) }
   }
 }
 
@@ -358,8 +332,4 @@ function isUnreached({ code }: PosternError): boolean {
 
 function messagesOf(batches: readonly Uint8Array[]): Message[] {
   return batches.flatMap(bytes => decodeBatch(bytes)?.messages ?? [])
-}
-
-interface ReplayedPage extends LogPage {
-  readonly from: Position
 }

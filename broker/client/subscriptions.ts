@@ -36,7 +36,16 @@ export class Subscriptions {
   readonly #shared: Shared
 
   constructor(options: SubscriptionsOptions) {
-    this.#shared = { options, feeds: this.#feeds, chunks: new Chunks() }
+    this.#shared = { options, feeds: this.#feeds, chunks: new Chunks(), delivered: 0 }
+  }
+
+  get count(): number {
+    return this.#feeds.count
+  }
+
+  /** Messages that were handed to sinks. */
+  get delivered(): number {
+    return this.#shared.delivered
   }
 
   add(selection: Selection, start: Start, sink: Sink): Subscription {
@@ -76,6 +85,7 @@ interface Shared {
   readonly options: SubscriptionsOptions
   readonly feeds: FeedTable<Member>
   readonly chunks: Chunks
+  delivered: number
 }
 
 class Member implements Subscription {
@@ -178,11 +188,16 @@ class Member implements Subscription {
   /** Hands over what the chain brings; a sink that throws ends itself, and not the chain for all others. */
   #hand(messages: readonly Message[]): boolean {
     try {
-      return this.#sink.deliver(messages)
+      return this.#deliver(messages)
     } catch {
       this.end('failed')
       return true
     }
+  }
+
+  #deliver(messages: readonly Message[]): boolean {
+    this.#shared.delivered += messages.length
+    return this.#sink.deliver(messages)
   }
 
   #begin(position: Position): void {
@@ -214,7 +229,7 @@ class Member implements Subscription {
     const { messages, weight, through } = this.#shared.chunks.after(tail, this.#feed.selection, after)
     this.#position = { epoch: tail.position.epoch, offset: through }
     this.#behindBytes = Math.max(0, this.#behindBytes - weight)
-    if (messages.length > 0) this.#isFull = !this.#sink.deliver(messages)
+    if (messages.length > 0) this.#isFull = !this.#deliver(messages)
     this.#isLive = !this.#isFull && !this.#isClosed && through === tail.position.offset
   }
 
@@ -232,7 +247,7 @@ class Member implements Subscription {
     let weight = 0
     for (const message of page.messages) weight += message.weight
     this.#behindBytes = Math.max(0, this.#behindBytes - weight)
-    if (page.messages.length > 0) this.#isFull = !this.#sink.deliver(page.messages)
+    if (page.messages.length > 0) this.#isFull = !this.#deliver(page.messages)
     if (page.more) return true
     const end = this.#shared.options.tail()?.position
     if (end?.epoch !== page.through.epoch) return false

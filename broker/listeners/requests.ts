@@ -1,3 +1,4 @@
+import type { Audience } from '../audience.ts'
 import type { Authority } from '../auth/authority.ts'
 import type { Broker } from '../broker.ts'
 import type { Delivery } from '../delivery.ts'
@@ -12,6 +13,7 @@ import {
   type HelloReply,
   type HelloRequest,
   isInSpace,
+  type PositionRequest,
   PosternError,
   type PublishRequest,
   type PullReply,
@@ -24,6 +26,7 @@ import {
   type Reply,
 } from '../protocol/index.ts'
 import type { RemoteReceivers } from '../remote-receivers.ts'
+import type { TopicPage } from '../topic-list.ts'
 import { verified } from './ingest.ts'
 
 /** Frames of a reply: the head, then batches. */
@@ -32,6 +35,7 @@ type ReplyFrames = readonly Uint8Array[]
 export interface RequestsOptions {
   readonly broker: Broker
   readonly flow: Flow
+  readonly audience: Pick<Audience, 'report'>
   readonly delivery: Delivery
   readonly remoteReceivers: Pick<RemoteReceivers, 'take'>
   /** Names this process of the broker, so that a request for an earlier one is not taken for one of its own. */
@@ -40,6 +44,7 @@ export interface RequestsOptions {
   /** Endpoints of the stream, once they are bound: those with this public key of the broker, or all. */
   readonly stream: (serverKey?: string) => readonly string[]
   readonly status: () => BrokerStatus
+  readonly topics: (after: string | undefined) => TopicPage
   /** The rules of access, as they are now. */
   readonly authority: Authority
   readonly onMalformed: (error: PosternError) => void
@@ -73,7 +78,7 @@ export class Requests {
         case 'replay':
           return reply(this.#replay(request))
         case 'position':
-          return reply([encodeHead(this.#position(peer, request.seq, request.session, request.offset))])
+          return reply([encodeHead(this.#position(peer, request))])
         case 'pull':
           return reply([encodeHead(this.#pull(peer, request))])
         case 'receive':
@@ -82,6 +87,10 @@ export class Requests {
           return this.#authorize(request, reply)
         case 'status':
           return reply([encodeHead({ op: 'status', seq: request.seq, status: this.#options.status() })])
+        case 'topics':
+          return reply([
+            encodeHead({ op: 'topics', seq: request.seq, ...this.#options.topics(request.after) }),
+          ])
       }
     } catch (error) {
       if (!(error instanceof PosternError)) throw error
@@ -157,10 +166,12 @@ export class Requests {
     return [encodeHead(head), ...page.batches]
   }
 
-  #position(peer: string, seq: number, session: string, offset: number): Reply {
+  #position(peer: string, { seq, session, offset, subscribers, delivered }: PositionRequest): Reply {
     if (session !== this.#options.session) throw new PosternError('UNKNOWN_SESSION')
-    const { broker, flow, monotonicMs, authority } = this.#options
+    const { broker, flow, audience, authority, monotonicMs } = this.#options
     flow.report(peer, offset, monotonicMs())
+    if (subscribers !== undefined && delivered !== undefined)
+      audience.report(peer, { subscribers, delivered }, monotonicMs())
     const { epoch, offset: last } = broker.position
     return { op: 'position', seq, epoch, last, access: authority.access }
   }

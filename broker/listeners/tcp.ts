@@ -52,6 +52,10 @@ export class TcpListener {
     }
   }
 
+  get connections(): number {
+    return this.#connections.size
+  }
+
   /** Lets those go who are no longer among the users. */
   recheck(): void {
     for (const connection of this.#connections) connection.recheck()

@@ -10,6 +10,7 @@ import type {
   RecordKey,
   Reply,
   Request,
+  TopicSummary,
 } from './request.ts'
 
 const encoder = new TextEncoder()
@@ -61,10 +62,14 @@ export function decodeRequest(
       }
     }
     case 'position': {
-      const { session, offset } = head
+      const { session, offset, subscribers, delivered } = head
       if (typeof session !== 'string') return broken('"session" is not a text.')
       if (!isCount(offset)) return broken('"offset" is not a whole number.')
-      return { op: 'position', seq, session, offset }
+      if (subscribers === undefined && delivered === undefined)
+        return { op: 'position', seq, session, offset }
+      if (!isCount(subscribers) || !isCount(delivered))
+        return broken('"subscribers" and "delivered" are not whole numbers.')
+      return { op: 'position', seq, session, offset, subscribers, delivered }
     }
     case 'pull': {
       const { session, open = [], flushed = [], returned = [], close = [] } = head
@@ -99,8 +104,15 @@ export function decodeRequest(
     }
     case 'status':
       return { op: 'status', seq }
+    case 'topics': {
+      const { after } = head
+      if (after !== undefined && typeof after !== 'string') return broken('"after" is not a text.')
+      return { op: 'topics', seq, ...(after === undefined ? {} : { after }) }
+    }
     default:
-      return broken('"op" is not hello, publish, replay, position, pull, receive, authorize or status.')
+      return broken(
+        '"op" is not hello, publish, replay, position, pull, receive, authorize, status or topics.',
+      )
   }
 }
 
@@ -243,11 +255,19 @@ function isReply(head: Fields): head is Fields & Reply {
       return isCount(head['receivers']) && isListOf(head['refused'], isRefusal) && isTexts(head['unknown'])
     case 'status':
       return isObject(head['status'])
+    case 'topics':
+      return isListOf(head['topics'], isTopicSummary) && typeof head['more'] === 'boolean'
     case 'error':
       return isErrorBody(head['error'])
     default:
       return false
   }
+}
+
+function isTopicSummary(value: unknown): value is TopicSummary {
+  if (!isObject(value) || typeof value['topic'] !== 'string') return false
+  const { messages, bytes, newestMs, keptMessages, keptBytes } = value
+  return [messages, bytes, keptMessages, keptBytes].every(isCount) && (newestMs === null || isCount(newestMs))
 }
 
 /** What answers no request: messages for pullers, and an error for a request that could not be read. */

@@ -54,6 +54,9 @@ export interface PositionRequest {
   readonly seq: number
   readonly session: string
   readonly offset: number
+  /** Who is connected to the process, for the status: subscribers now, and messages handed to subscribers so far. */
+  readonly subscribers?: number
+  readonly delivered?: number
 }
 
 /** Some messages of one puller, by their offsets. */
@@ -133,6 +136,14 @@ export interface StatusRequest {
   readonly seq: number
 }
 
+/** Which topics there are, in the order of their names. */
+export interface TopicsRequest {
+  readonly op: 'topics'
+  readonly seq: number
+  /** Only those that come after this name. */
+  readonly after?: string
+}
+
 export type Request =
   | HelloRequest
   | PublishRequest
@@ -142,6 +153,7 @@ export type Request =
   | ReceiveRequest
   | AuthorizeRequest
   | StatusRequest
+  | TopicsRequest
 
 export interface HelloReply {
   readonly op: 'hello'
@@ -254,7 +266,16 @@ export interface BrokerStatus {
   readonly epoch: string
   readonly last: number
   readonly uptimeMs: number
+  /** What the process has in memory. */
+  readonly residentBytes: number
   readonly peers: number
+  /** Subscribers of all functions processes, and the messages that these have handed to them. */
+  readonly subscribers: number
+  readonly delivered: number
+  readonly tcpConnections: number
+  /** Over the last ten seconds: messages that have come into the log, and those handed to subscribers. */
+  readonly publishedPerS: number
+  readonly deliveredPerS: number
   readonly topics: number
   readonly historyMessages: number
   readonly historyBytes: number
@@ -281,6 +302,27 @@ export interface StatusReply {
   readonly status: BrokerStatus
 }
 
+/** What there is of one topic. */
+export interface TopicSummary {
+  readonly topic: string
+  /** In the history. */
+  readonly messages: number
+  readonly bytes: number
+  /** When the newest of these was published, in Unix milliseconds; null where there is none. */
+  readonly newestMs: number | null
+  /** Kept until they are received. */
+  readonly keptMessages: number
+  readonly keptBytes: number
+}
+
+export interface TopicsReply {
+  readonly op: 'topics'
+  readonly seq: number
+  readonly topics: readonly TopicSummary[]
+  /** There are others: ask again, after the last of these. */
+  readonly more: boolean
+}
+
 export interface ErrorReply {
   readonly op: 'error'
   /** Null when the request could not be read far enough to know. */
@@ -299,4 +341,5 @@ export type Reply =
   | DeliverReply
   | AuthorizeReply
   | StatusReply
+  | TopicsReply
   | ErrorReply

@@ -16,6 +16,8 @@ export const environmentVariables = [
   'POSTERN_MAX_BUFFERED_BYTES',
   'POSTERN_MAX_ECHO_BYTES',
   'POSTERN_MAX_LEASES',
+  'POSTERN_METRICS',
+  'POSTERN_METRICS_FROM',
   'POSTERN_MODE',
   'POSTERN_PING_MS',
   'POSTERN_PLAIN',
@@ -24,6 +26,7 @@ export const environmentVariables = [
   'POSTERN_RETRY_MS',
   'POSTERN_STREAM',
   'POSTERN_TCP',
+  'POSTERN_TRUST_PROXY',
   'POSTERN_USERS',
 ] as const
 

@@ -159,7 +159,7 @@ const otherSettings: Readonly<Record<string, unknown>> = {
   maxLagBytes: 2_000_000,
 }
 
-const quiet = createLogger({ program: 'broker', write: () => {}, isTerminal: false, nowMs: Date.now })
+const quiet = createLogger({ program: 'broker', write: () => {}, form: 'json', nowMs: Date.now })
 
 /** The names of all fields of a reply, those of objects in it too. */
 function fieldsOf(value: unknown): unknown {

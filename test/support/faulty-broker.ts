@@ -22,7 +22,7 @@ function dieAt(here: string, count = batches): void {
 const logger = createLogger({
   program: 'broker',
   write: line => process.stdout.write(line),
-  isTerminal: false,
+  form: 'json',
   nowMs: Date.now,
 })
 const { endpoints, stop } = await startBroker(loadConfig(process.env), {

@@ -1,6 +1,7 @@
 import type { H3 } from 'h3'
 import { toNodeHandler } from 'h3/node'
 import type { LogFields } from '../../broker/logger.ts'
+import { AddressList } from '../../functions/address-list.ts'
 import { createApp } from '../../functions/app.ts'
 import { type Context, createContext } from '../../functions/context.ts'
 import { serve } from '../../functions/server.ts'
@@ -56,6 +57,8 @@ export interface TestContextOptions extends MemoryBackboneOptions {
   readonly leaseMs?: number
   readonly maxLeases?: number
   readonly allowOrigins?: readonly string[]
+  readonly trustProxy?: string
+  readonly metricsFrom?: string
 }
 
 /** A context over a log in memory. */
@@ -69,6 +72,8 @@ export function testContext({
   leaseMs = 30_000,
   maxLeases = 10_000,
   allowOrigins = [],
+  trustProxy = 'off',
+  metricsFrom = 'loopback',
   ...options
 }: TestContextOptions = {}): TestContext {
   const backbone = new MemoryBackbone(options)
@@ -89,6 +94,8 @@ export function testContext({
       POSTERN_LEASE_MS: leaseMs,
       POSTERN_MAX_LEASES: maxLeases,
       POSTERN_ALLOW_ORIGINS: allowOrigins,
+      POSTERN_TRUST_PROXY: new AddressList(trustProxy),
+      POSTERN_METRICS_FROM: new AddressList(metricsFrom),
       POSTERN_MAX_ECHO_BYTES: 16 * 1024 * 1024,
     },
     random: () => 0.5,

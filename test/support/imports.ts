@@ -38,7 +38,7 @@ interface Rule {
 const node = /^node:/
 const protocol = /^broker\/protocol\//
 const core =
-  /^broker\/(admission|broker|delivery|fifo|flow|intake|keeper|kept-(ledger|log|room|topic|window)|keys|offset-heap|push-queue|receipts|receivers?|remote-receivers|replay|retained|strand|topic-(rules|tree))\.ts$/
+  /^broker\/(admission|audience|broker|delivery|fifo|flow|intake|keeper|kept-(ledger|log|room|topic|window)|keys|offset-heap|push-queue|rates|receipts|receivers?|remote-receivers|replay|retained|strand|topic-(list|rules|tree)|traffic)\.ts$/
 
 /** The directions: whatever is not named here is not allowed. */
 const rules: readonly Rule[] = [
@@ -102,6 +102,7 @@ const rules: readonly Rule[] = [
       protocol,
       'broker/access-settings.ts',
       'broker/auth/user-list.ts',
+      'broker/config-file.ts',
       'broker/auth/curve-access.ts',
       'broker/auth/curve-folder.ts',
       'broker/exposure.ts',
@@ -110,9 +111,7 @@ const rules: readonly Rule[] = [
       'broker/listeners/dsn.ts',
       'broker/logger.ts',
       'broker/topic-rules.ts',
-      node,
       'valibot',
-      'jsonc-parser',
     ],
   },
   { files: /^broker\/setting\.ts$/, may: ['valibot'] },
@@ -120,6 +119,33 @@ const rules: readonly Rule[] = [
   {
     files: /^broker\/access-settings\.ts$/,
     may: [protocol, /^broker\/auth\/(rules|token-key)\.ts$/, 'broker/setting.ts', node, 'valibot'],
+  },
+  {
+    files: /^broker\/metrics\//,
+    may: [/^broker\/metrics\//, 'package.json', node, 'prom-client'],
+    types: [protocol, 'broker/traffic.ts', 'broker/listeners/dsn.ts'],
+  },
+  { files: /^broker\/bounds\.ts$/, may: [protocol, 'broker/topic-rules.ts'], types: ['broker/config.ts'] },
+  { files: /^broker\/config-file\.ts$/, may: [node, 'jsonc-parser'] },
+  { files: /^broker\/main\.ts$/, may: ['broker/daemon.ts', 'broker/commands/index.ts'] },
+  {
+    files: /^broker\/commands\//,
+    may: [
+      protocol,
+      /^broker\/(auth|client|commands)\//,
+      /^broker\/(bounds|config|config-file|topic-rules)\.ts$/,
+      'broker/history/open.ts',
+      'broker/kept/open.ts',
+      'broker/listeners/dsn.ts',
+      'package.json',
+      'citty',
+      node,
+    ],
+  },
+  { files: /^broker\/daemon\.ts$/, may: [/^broker\/(?!client\/|commands\/|main\.ts)/, node] },
+  {
+    files: /^broker\/service\.ts$/,
+    may: [/^broker\/(?!client\/|commands\/|main\.ts)/, 'package.json', node],
   },
   {
     files: /^broker\/exposure\.ts$/,
@@ -131,8 +157,6 @@ const rules: readonly Rule[] = [
     may: [/^broker\/auth\/curve-/, 'broker/listeners/curve-door.ts'],
     types: ['broker/config.ts', 'broker/logger.ts'],
   },
-  { files: /^broker\/main\.ts$/, may: [/^broker\/(?!client\/)/, 'package.json', node] },
-  { files: /^broker\/service\.ts$/, may: [/^broker\/(?!client\/|main\.ts)/, 'package.json', node] },
   { files: /^broker\/[^/]+\.ts$/, may: [protocol, node] },
   {
     files: /^functions\//,
@@ -142,6 +166,8 @@ const rules: readonly Rule[] = [
       '#client',
       '#protocol',
       '#logger',
+      '#metrics',
+      '#service-manager',
       'h3',
       'listhen',
       'crossws',

@@ -3,6 +3,7 @@ import type { Backbone, Sink } from '#client'
 import { encoderOf } from '../../functions/event-encoding.ts'
 import { EventStream } from '../../functions/event-stream.ts'
 import { OpenStreams } from '../../functions/open-streams.ts'
+import { Tally } from '../../functions/tally.ts'
 import { MemoryBackbone } from '../support/memory-backbone.ts'
 import { messageOf } from '../support/messages.ts'
 
@@ -33,9 +34,11 @@ const open = (backbone: Backbone, takes = () => true) => {
     end: vi.fn(),
   }
   const streams = new OpenStreams(15_000, Math.random)
-  const stream = new EventStream(outlet, { backbone, streams, encoder, retryMs: 1000, random: () => 0.5 })
+  const tally = new Tally()
+  const options = { backbone, streams, encoder, retryMs: 1000, random: () => 0.5, tally }
+  const stream = new EventStream(outlet, options)
   written.length = 0
-  return { stream, outlet, streams, written, text: () => Buffer.concat(written).toString() }
+  return { stream, outlet, streams, tally, written, text: () => Buffer.concat(written).toString() }
 }
 
 describe('an event stream', () => {

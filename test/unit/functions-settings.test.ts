@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { AddressList } from '../../functions/address-list.ts'
 import { readSettings, SettingError } from '../../functions/settings.ts'
 import { temporaryFolder } from '../support/processes.ts'
 
@@ -22,6 +23,8 @@ describe('the settings of functions', () => {
       POSTERN_ALLOW_ORIGINS: [],
       POSTERN_HEAD_MS: 10_000,
       POSTERN_MAX_ECHO_BYTES: 16 * 1024 * 1024,
+      POSTERN_TRUST_PROXY: new AddressList('off'),
+      POSTERN_METRICS_FROM: new AddressList('loopback'),
       POSTERN_LEASE_MS: 30_000,
       POSTERN_MAX_LEASES: 10_000,
     }
@@ -83,6 +86,8 @@ describe('the settings of functions', () => {
     ['POSTERN_ALLOW_ORIGINS', 'http://example.com', 'example.com'],
     ['POSTERN_ALLOW_ORIGINS', '*', '*.example.com'],
     ['POSTERN_PING_MS', '0', 'from 500 to 600000'],
+    ['POSTERN_TRUST_PROXY', 'nginx', 'loopback'],
+    ['POSTERN_METRICS_FROM', '10.0.0.0/33', 'networks as 10.0.0.0/8'],
     ['POSTERN_MODE', 'dev', 'production, development or test'],
   ])('%s cannot be %j, and one line says so', (name, value, allowed) => {
     const read = () => readSettings({ [name]: value })

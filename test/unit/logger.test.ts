@@ -1,16 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createLogger, type LogLevel } from '../../broker/logger.ts'
+import { createLogger, type LogForm, type LogLevel } from '../../broker/logger.ts'
 import { anyText } from '../support/publications.ts'
 
-function begin({ isTerminal = true, level = 'info' as LogLevel } = {}) {
+function begin({ form = 'terminal' as LogForm, level = 'info' as LogLevel } = {}) {
   const lines: string[] = []
   const clock = { nowMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678) }
   const settings = { level }
   const logger = createLogger({
     program: 'broker',
     write: line => lines.push(line),
-    isTerminal,
+    form,
     nowMs: () => clock.nowMs,
     level: () => settings.level,
   })
@@ -28,8 +28,19 @@ describe('a log line', () => {
     ])
   })
 
+  it('has its priority in the journal of systemd, which adds time and program itself', () => {
+    const { logger, lines } = begin({ form: 'journal', level: 'debug' })
+    for (const level of ['debug', 'info', 'warn', 'error'] as const) logger[level]('event', { peers: 2 })
+    expect(lines).toEqual([
+      '<7>DEBUG event peers=2\n',
+      '<6>event peers=2\n',
+      '<4>WARN event peers=2\n',
+      '<3>ERROR event peers=2\n',
+    ])
+  })
+
   it('is one JSON object anywhere else', () => {
-    const { logger, lines } = begin({ isTerminal: false })
+    const { logger, lines } = begin({ form: 'json' })
     logger.error('failed', { reason: 'a\nb', bytes: 5 })
     expect(lines).toHaveLength(1)
     expect(lines[0]).toMatch(/^[^\n]*\n$/)
@@ -49,13 +60,13 @@ describe('a log line', () => {
       fc.constantFrom('\n', '\r\n', '\x1b[2J', '\x9b2J', '\u2028', '\u202e', '\x7f', '"', '\\'),
     )
     fc.assert(
-      fc.property(hostile, fc.boolean(), (reason, isTerminal) => {
-        const { logger, lines } = begin({ isTerminal })
+      fc.property(hostile, fc.constantFrom<LogForm>('terminal', 'journal', 'json'), (reason, form) => {
+        const { logger, lines } = begin({ form })
         logger.info('refused', { reason })
         expect(lines).toHaveLength(1)
         expect(lines[0]?.endsWith('\n')).toBe(true)
         const line = lines[0]?.slice(0, -1) ?? ''
-        if (isTerminal) expect(line).not.toMatch(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/u)
+        if (form !== 'json') expect(line).not.toMatch(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/u)
         else expect(line).not.toMatch(/[\r\n]/)
       }),
     )
@@ -81,7 +92,7 @@ describe('the level', () => {
 
 describe('limited lines', () => {
   it('come at most once a second for each event, and tell how many were left out', () => {
-    const { logger, lines, clock } = begin({ isTerminal: false })
+    const { logger, lines, clock } = begin({ form: 'json' })
     for (let i = 0; i < 5; i++) logger.limited('refused', { i })
     logger.limited('other')
     expect(lines.map(line => JSON.parse(line))).toMatchObject([

@@ -191,6 +191,7 @@ describe('the wire, as the paper shows it', () => {
       'receive',
       'authorize',
       'status',
+      'topics',
     ])
     expect(decoded).toEqual(requests.map(text => JSON.parse(text)))
   })
@@ -211,6 +212,7 @@ describe('the wire, as the paper shows it', () => {
       'receive',
       'authorize',
       'status',
+      'topics',
       'error',
     ])
     for (const [i, reply] of decoded.entries()) {

@@ -8,6 +8,7 @@ import {
   protocolVersion,
   type Reply,
 } from '#protocol'
+import { Audience } from '../../broker/audience.ts'
 import { openAuthority } from '../../broker/auth/authority.ts'
 import { Requests } from '../../broker/listeners/requests.ts'
 import { publication, textOf } from '../support/publications.ts'
@@ -20,7 +21,13 @@ const figures: BrokerStatus = {
   epoch: 'aaaaaaaaaaaa',
   last: 0,
   uptimeMs: 1,
+  residentBytes: 0,
   peers: 0,
+  subscribers: 0,
+  delivered: 0,
+  tcpConnections: 0,
+  publishedPerS: 0,
+  deliveredPerS: 0,
   topics: 0,
   historyMessages: 0,
   historyBytes: 0,
@@ -45,15 +52,18 @@ interface Received {
 function begin() {
   const test = new TestBroker()
   const malformed: PosternError[] = []
+  const audience = new Audience()
   const requests = new Requests({
     broker: test.broker,
     flow: test.flow,
+    audience,
     delivery: test.delivery,
     remoteReceivers: { take: () => {} },
     session: 'this-session',
     monotonicMs: () => test.nowMs,
     stream: () => ['tcp://127.0.0.1:6001'],
     status: () => figures,
+    topics: after => ({ topics: [], more: after === undefined }),
     authority: openAuthority,
     onMalformed: error => malformed.push(error),
   })
@@ -74,7 +84,7 @@ function begin() {
     expect(received).toHaveLength(1)
     return received[0]
   }
-  return { test, malformed, send, ask }
+  return { test, audience, malformed, send, ask }
 }
 
 const publish = (fields: Record<string, unknown> = {}) => ({
@@ -112,6 +122,33 @@ describe('hello', () => {
       seq: 3,
       error: { code: 'UNSUPPORTED_VERSION' },
     })
+  })
+})
+
+describe('a position with figures', () => {
+  it('may tell who is connected to the functions', () => {
+    const { test, audience, ask } = begin()
+    const position = { op: 'position', seq: 4, session: 'this-session', offset: 0 }
+    ask({ ...position, subscribers: 3, delivered: 0 })
+    ask({ ...position, subscribers: 2, delivered: 9 })
+    ask(position)
+    expect([audience.subscribers, audience.delivered, test.flow.peers]).toEqual([2, 9, 1])
+  })
+
+  it.each([{ subscribers: 1 }, { delivered: 1 }, { subscribers: -1, delivered: 1 }])('refuses %o', part => {
+    const { audience, ask } = begin()
+    const reply = ask({ op: 'position', seq: 4, session: 'this-session', offset: 0, ...part })
+    expect(reply?.head).toMatchObject({ op: 'error', error: { code: 'INVALID_REQUEST' } })
+    expect(audience.subscribers).toBe(0)
+  })
+})
+
+describe('topics', () => {
+  it('begin after a name, or with the first', () => {
+    const { ask } = begin()
+    expect(ask({ op: 'topics', seq: 6 })?.head).toEqual({ op: 'topics', seq: 6, topics: [], more: true })
+    expect(ask({ op: 'topics', seq: 6, after: 'a' })?.head).toMatchObject({ more: false })
+    expect(ask({ op: 'topics', seq: 6, after: 7 })?.head).toMatchObject({ op: 'error' })
   })
 })
 

@@ -3,6 +3,7 @@ import { connect, createServer, Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { OpenStreams } from '../../functions/open-streams.ts'
+import { DoorTally } from '../../functions/tally.ts'
 import { type SocketOwner, WebSocketConnection } from '../../functions/websocket.ts'
 
 const megabyte = 1024 * 1024
@@ -27,7 +28,7 @@ async function open() {
 
 function connected(socket: Socket, sockets = new OpenStreams(30_000, () => 0.5)) {
   const owner = { drained: vi.fn(), gone: vi.fn() } satisfies SocketOwner
-  const options = { sockets, idleTurns: 0, maxMessageBytes: () => megabyte }
+  const options = { sockets, idleTurns: 0, door: new DoorTally(), maxMessageBytes: () => megabyte }
   return { connection: new WebSocketConnection(socket, new Uint8Array(), () => owner, options), owner }
 }
 
