@@ -6,6 +6,7 @@ import {
   type Endpoint,
   isLoopback,
   parseDsn,
+  parseHttpAddress,
   parseTcpAddress,
   type SocketType,
 } from './listeners/dsn.ts'
@@ -63,6 +64,23 @@ const tcpAddress = v.pipe(
   v.rawTransform(({ dataset, addIssue, NEVER }): Endpoint | undefined => {
     try {
       return dataset.value === 'off' ? undefined : parseTcpAddress(dataset.value)
+    } catch (error) {
+      addIssue({ message: messageOf(error) })
+      return NEVER
+    }
+  }),
+)
+
+/** Where figures are asked for; undefined where they are not. */
+const metricsAddress = v.pipe(
+  text,
+  v.rawTransform(({ dataset, addIssue, NEVER }): Endpoint | undefined => {
+    try {
+      if (dataset.value === 'off') return undefined
+      const endpoint = parseHttpAddress(dataset.value)
+      if (!isLoopback(endpoint))
+        throw new Error('allowed are loopback addresses: figures are for this machine')
+      return endpoint
     } catch (error) {
       addIssue({ message: messageOf(error) })
       return NEVER
@@ -184,6 +202,8 @@ const schema = (env: Env) =>
     stream: v.optional(socket(env, 'PUB', ['bind']), 'zmq-bind://PUB@127.0.0.1:6001'),
     /** The TCP door, for the clients of PHPMessageBroker: `tcp://127.0.0.1:8887`, or `off`. */
     tcp: v.optional(tcpAddress, 'off'),
+    /** Where Prometheus finds `/metrics`: a loopback address such as `http://127.0.0.1:9464`, or `off`. */
+    metrics: v.optional(metricsAddress, 'off'),
     /** An htpasswd file of those who may log in there, or empty. */
     usersFile: v.optional(v.string('allowed is a file'), ''),
     /** Lines of the same form. They beat the file. */
@@ -253,6 +273,7 @@ const variables = {
   POSTERN_REQUESTS: 'requests',
   POSTERN_STREAM: 'stream',
   POSTERN_TCP: 'tcp',
+  POSTERN_METRICS: 'metrics',
   POSTERN_USERS: 'usersFile',
   POSTERN_PLAINTEXT: 'plaintext',
   POSTERN_DATA: 'data',

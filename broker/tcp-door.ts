@@ -6,6 +6,7 @@ import { LiveReceivers } from './listeners/live-receivers.ts'
 import { TcpListener } from './listeners/tcp.ts'
 import type { Logger } from './logger.ts'
 import type { ReceiverRegister } from './receivers.ts'
+import type { Traffic } from './traffic.ts'
 
 export interface TcpDoorParts {
   readonly logger: Logger
@@ -17,6 +18,8 @@ export interface TcpDoorParts {
 
 /** The TCP door with all that is behind it: its users, and the receivers of topics that are not durable. */
 export class TcpDoor {
+  readonly received: Traffic = { messages: 0, bytes: 0 }
+  readonly sent: Traffic = { messages: 0, bytes: 0 }
   readonly counters = { tcpRefused: 0, loginsRefused: 0, receiverLost: 0 }
   readonly #users: Users
   readonly #live: LiveReceivers
@@ -53,7 +56,7 @@ export class TcpDoor {
   }
 
   /** Opens it. Durable topics have to be ready. */
-  async start(endpoint: Endpoint, broker: Pick<Broker, 'publish'>): Promise<Endpoint> {
+  async start(endpoint: Endpoint, broker: Pick<Broker, 'publish' | 'refusals'>): Promise<Endpoint> {
     const { logger, durableOf } = this.#parts
     this.#listener = new TcpListener({
       endpoint,
@@ -61,6 +64,8 @@ export class TcpDoor {
       logger,
       users: this.#users,
       counters: this.counters,
+      received: this.received,
+      sent: this.sent,
       settings: () => this.#config,
       maxConnections: () => this.#config.maxTcpConnections,
       receiversOf: topic => durableOf(topic) ?? this.#live,
