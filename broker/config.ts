@@ -5,7 +5,15 @@ import { CurveKeysError } from './auth/curve-folder.ts'
 import { readUsers, UserListError } from './auth/user-list.ts'
 import { ConfigError, ConfigFile } from './config-file.ts'
 import { exposure, missingForKeys } from './exposure.ts'
-import { type Dsn, type Endpoint, parseDsn, parseTcpAddress, type SocketType } from './listeners/dsn.ts'
+import {
+  type Dsn,
+  type Endpoint,
+  isLoopback,
+  parseDsn,
+  parseHttpAddress,
+  parseTcpAddress,
+  type SocketType,
+} from './listeners/dsn.ts'
 import { logLevels } from './logger.ts'
 import { parsePublicTopic, unknownVariable } from './protocol/index.ts'
 import { dayMs, type Env, gibibyte, mebibyte, messageOf, settings, text, whole } from './setting.ts'
@@ -48,6 +56,23 @@ const tcpAddress = v.pipe(
   v.rawTransform(({ dataset, addIssue, NEVER }): Endpoint | undefined => {
     try {
       return dataset.value === 'off' ? undefined : parseTcpAddress(dataset.value)
+    } catch (error) {
+      addIssue({ message: messageOf(error) })
+      return NEVER
+    }
+  }),
+)
+
+/** Where figures are asked for; undefined where they are not. */
+const metricsAddress = v.pipe(
+  text,
+  v.rawTransform(({ dataset, addIssue, NEVER }): Endpoint | undefined => {
+    try {
+      if (dataset.value === 'off') return undefined
+      const endpoint = parseHttpAddress(dataset.value)
+      if (!isLoopback(endpoint))
+        throw new Error('allowed are loopback addresses: figures are for this machine')
+      return endpoint
     } catch (error) {
       addIssue({ message: messageOf(error) })
       return NEVER
@@ -120,6 +145,8 @@ const schema = (env: Env) =>
     stream: v.optional(socket(env, 'PUB', ['bind']), 'zmq-bind://PUB@127.0.0.1:6001'),
     /** The TCP door, for the clients of PHPMessageBroker: `tcp://127.0.0.1:8887`, or `off`. */
     tcp: v.optional(tcpAddress, 'off'),
+    /** Where Prometheus finds `/metrics`: a loopback address such as `http://127.0.0.1:9464`, or `off`. */
+    metrics: v.optional(metricsAddress, 'off'),
     /** An htpasswd file of those who may log in there, or empty. */
     usersFile: v.optional(v.string('allowed is a file'), ''),
     /** Lines of the same form. They beat the file. */
@@ -209,6 +236,7 @@ const variables = {
   POSTERN_REQUESTS: 'requests',
   POSTERN_STREAM: 'stream',
   POSTERN_TCP: 'tcp',
+  POSTERN_METRICS: 'metrics',
   POSTERN_USERS: 'usersFile',
   POSTERN_CURVE_KEYS: 'curveKeys',
   POSTERN_PLAINTEXT: 'plaintext',

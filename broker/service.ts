@@ -21,6 +21,8 @@ import { Requests } from './listeners/requests.ts'
 import { type Endpoints, ZeromqListener } from './listeners/zeromq.ts'
 import { lockFolder } from './lock.ts'
 import type { Logger } from './logger.ts'
+import type { BrokerFigures } from './metrics/broker-readings.ts'
+import type { MetricsDoor } from './metrics/door.ts'
 import { type BrokerStatus, epochBytes, isSystemTopic, type Publication } from './protocol/index.ts'
 import { Rates } from './rates.ts'
 import { RemoteReceivers } from './remote-receivers.ts'
@@ -49,6 +51,8 @@ const maxJournalFileBytes = 256 * 1024 * 1024
 /** A running broker. */
 export interface BrokerService {
   readonly endpoints: Endpoints & { readonly tcp?: readonly Endpoint[] }
+  /** Where Prometheus finds its figures. */
+  readonly metrics: string | undefined
   status(): BrokerStatus
   /** Takes over the settings that can change while running, and gives the names of those that differ and cannot. */
   reload(config: Config): string[]
@@ -236,6 +240,21 @@ async function start(
   })
   const tcp = config.tcp && door && (await door.start(config.tcp, broker))
   const endpoints = { ...bound, ...(tcp && { tcp: [tcp] }) }
+  const metrics = await makeMetricsDoor(config, () => ({
+    status: status(),
+    received: {
+      ingest: listener.received,
+      requests: requests.received,
+      ...(door && { tcp: door.received }),
+    },
+    sent: { ...listener.sent, replay: requests.sent, ...(door && { tcp: door.sent }) },
+    refused: broker.refusals.counts,
+    lagBytes: flow.lagBytes,
+    withheldBytes: broker.withheldBytes,
+    idempotencyKeys: keys.size,
+    storeWaitingBytes: kept.waitingBytes,
+  }))
+  await metrics?.start()
   let toldForgotten = 0
   const tick = setInterval(() => {
     flow.expire(clock.monotonicMs())
@@ -255,7 +274,7 @@ async function start(
   let stopping: Promise<void> | undefined
   const stop = async () => {
     clearInterval(tick)
-    await Promise.all([listener.stop(), door?.stop()])
+    await Promise.all([listener.stop(), door?.stop(), metrics?.stop()])
     await authority.close()
     await kept.stop()
     journal.close()
@@ -264,6 +283,7 @@ async function start(
   }
   return {
     endpoints,
+    metrics: metrics?.url,
     status,
     reload(next) {
       const changedKeys = curve?.reload(next) ?? []
@@ -337,6 +357,16 @@ async function makeTcpDoor(config: Config, parts: TcpDoorParts): Promise<TcpDoor
   if (!config.tcp) return undefined
   const { TcpDoor } = await import('./tcp-door.ts')
   return TcpDoor.make(config, parts)
+}
+
+/** It brings an HTTP server and more, which a broker that nobody asks for figures does without. */
+async function makeMetricsDoor(
+  { metrics }: Config,
+  figures: () => BrokerFigures,
+): Promise<MetricsDoor | undefined> {
+  if (!metrics) return undefined
+  const { MetricsDoor } = await import('./metrics/door.ts')
+  return new MetricsDoor(metrics, figures)
 }
 
 /** Milliseconds of a clock that is never set back. `performance` would take another megabyte. */

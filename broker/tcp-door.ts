@@ -7,6 +7,7 @@ import { LiveReceivers } from './listeners/live-receivers.ts'
 import { TcpListener } from './listeners/tcp.ts'
 import type { Logger } from './logger.ts'
 import type { ReceiverRegister } from './receivers.ts'
+import type { Traffic } from './traffic.ts'
 
 export interface TcpDoorParts {
   readonly logger: Logger
@@ -20,6 +21,8 @@ export interface TcpDoorParts {
 
 /** The TCP door with all that is behind it: its users, and the receivers of topics that are not durable. */
 export class TcpDoor {
+  readonly received: Traffic = { messages: 0, bytes: 0 }
+  readonly sent: Traffic = { messages: 0, bytes: 0 }
   readonly counters = { tcpRefused: 0, loginsRefused: 0, receiverLost: 0 }
   readonly #users: Users
   readonly #live: LiveReceivers
@@ -61,7 +64,7 @@ export class TcpDoor {
   }
 
   /** Opens it. Durable topics have to be ready. */
-  async start(endpoint: Endpoint, broker: Pick<Broker, 'publish'>): Promise<Endpoint> {
+  async start(endpoint: Endpoint, broker: Pick<Broker, 'publish' | 'refusals'>): Promise<Endpoint> {
     const { logger, durableOf, authority } = this.#parts
     this.#listener = new TcpListener({
       endpoint,
@@ -70,6 +73,8 @@ export class TcpDoor {
       users: this.#users,
       rightsOf: ({ name }) => authority.rightsOfUser(name),
       counters: this.counters,
+      received: this.received,
+      sent: this.sent,
       settings: () => this.#config,
       maxConnections: () => this.#config.maxTcpConnections,
       receiversOf: topic => durableOf(topic) ?? this.#live,

@@ -7,6 +7,7 @@ import type { Broker } from '../broker.ts'
 import type { Logger } from '../logger.ts'
 import { maxLegacyBytes, PosternError, type Rights } from '../protocol/index.ts'
 import type { Handout, ReceiverRegister, Registration } from '../receivers.ts'
+import type { Traffic } from '../traffic.ts'
 import { JsonSplitter } from './json-splitter.ts'
 import { type Command, type Misunderstood, parseCommand } from './tcp-command.ts'
 import { AcknowledgedOutlet, LegacyOutlet, type Outlet } from './tcp-outlet.ts'
@@ -52,11 +53,13 @@ export interface ConnectionParts {
   readonly users: Pick<Users, 'login' | 'isCurrent' | 'reload'>
   /** What a user may do, by the rules as they are now. */
   readonly rightsOf: (user: User) => Rights
-  readonly broker: Pick<Broker, 'publish'>
+  readonly broker: Pick<Broker, 'publish' | 'refusals'>
   /** Where the receivers of a topic register. */
   readonly receiversOf: (topic: string) => ReceiverRegister
   readonly logger: Logger
   readonly counters: TcpCounters
+  readonly received: Traffic
+  readonly sent: Traffic
   readonly onLoggedIn: () => void
   readonly onClosed: () => void
 }
@@ -219,7 +222,12 @@ export class TcpConnection {
       const registration = this.#parts.receiversOf(topic).register(
         topic,
         {
-          take: handouts => outlet.add(handouts.map(handout => parcelOf(handout, registration))),
+          take: handouts => {
+            const { sent } = this.#parts
+            sent.messages += handouts.length
+            for (const { message } of handouts) sent.bytes += message.weight
+            outlet.add(handouts.map(handout => parcelOf(handout, registration)))
+          },
           end: () => this.reset(),
         },
         outlet instanceof LegacyOutlet ? { window: { messages: 1024, bytes: maxLegacyBytes } } : {},
@@ -249,6 +257,8 @@ export class TcpConnection {
     { identity }: Rights,
     bytes: number,
   ): void {
+    this.#parts.received.messages++
+    this.#parts.received.bytes += bytes
     this.#underWay.messages++
     this.#underWay.bytes += bytes
     const publication = { topic, type: '', binary: false, payload }
@@ -258,15 +268,20 @@ export class TcpConnection {
       this.#underWay.bytes -= bytes
       if (!receipt || 'error' in receipt) {
         const error = receipt ? PosternError.fromBody(receipt.error) : new PosternError('INTERNAL')
-        this.#deny(id, error, topic)
+        this.#tellRefusal(id, error, topic)
       } else this.#answer('receipt', id, { message: receipt.id })
       // Not at once: a refusal may come while its message is still being read.
       if (this.#socket.isPaused() || this.#hasEnded) setImmediate(() => this.#read())
     })
   }
 
+  #deny(id: string, error: PosternError): void {
+    this.#parts.broker.refusals.add(error.code)
+    this.#tellRefusal(id, error)
+  }
+
   /** Tells who asked for answers, and the log in any case, that something was not done. */
-  #deny(id: string, error: PosternError, topic?: string): void {
+  #tellRefusal(id: string, error: PosternError, topic?: string): void {
     this.#parts.counters.tcpRefused++
     const { code, message: reason } = error
     this.#parts.logger.limited('refused', { socket: 'tcp', peer: this.#address, code, reason, topic })

@@ -53,7 +53,10 @@ export async function openDoor(settings: Partial<Config> = {}, limit = 0): Promi
       }
     })
   }
-  const { port } = await door.start({ host: '127.0.0.1', port: 0 }, { publish })
+  const { port } = await door.start(
+    { host: '127.0.0.1', port: 0 },
+    { publish, refusals: test.broker.refusals },
+  )
   onTestFinished(async () => {
     await door.stop()
     await authority.close()

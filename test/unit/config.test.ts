@@ -103,6 +103,27 @@ describe('the environment', () => {
   })
 })
 
+describe('the address of the metrics', () => {
+  it('is one of this machine, or off', () => {
+    expect(load({}).metrics).toBeUndefined()
+    for (const metrics of ['http://127.0.0.1:9464', 'http://127.0.0.1:9464/'])
+      expect(load({ metrics }).metrics).toEqual({ host: '127.0.0.1', port: 9464 })
+    expect(load({ metrics: 'http://[::1]:9464' }).metrics).toEqual({ host: '::1', port: 9464 })
+  })
+
+  it.each([
+    ['http://0.0.0.0:9464', 'loopback'],
+    ['http://192.0.2.1:9464', 'loopback'],
+    ['http://*:9464', 'loopback'],
+    ['https://127.0.0.1:9464', 'http://host:port, or off'],
+    ['http://127.0.0.1:9464/metrics', 'http://host:port, or off'],
+    ['127.0.0.1:9464', 'http://host:port, or off'],
+  ])('is not %s, whatever plaintext says', (metrics, allowed) => {
+    expect(complaint({ metrics, plaintext: 'anywhere' })).toContain(`The setting metrics is "${metrics}": `)
+    expect(complaint({ metrics, plaintext: 'anywhere' })).toContain(allowed)
+  })
+})
+
 describe('the file', () => {
   it('may hold comments, trailing commas and a byte order mark', () => {
     expect(
