@@ -157,9 +157,12 @@ it('changes the key of the broker under load without losing a message, client by
   const { requests = '' } = second
   const moved = new Follower(connect(requests, fresh.late))
   await moved.watchers.until(() => moved.hasStarted)
-  const after = new Load('after', connect(requests, fresh.site))
+  const site = connect(requests, fresh.site)
+  const after = new Load('after', site)
   // Who has moved and who has not hear each other.
   await Promise.all([before.more(50), after.more(50)])
+  // Each was told where the stream has the key that it knows, and no other place.
+  expect((await site.status()).counters['curveRefusedStream']).toBe(0)
   await before.stop()
   await follower.watchers.until(() => follower.texts.includes(after.texts.at(-1) ?? ''))
   const [last = ''] = before.texts.slice(-1)
