@@ -11,9 +11,12 @@ import { mayPublish, mayReadHistory, mayReceive, maySubscribe } from './rights.t
 import { type AccessRule, rightsOf } from './rules.ts'
 import type { TokenBearer } from './tokens.ts'
 
+/** What rules are asked for. Receiving includes acknowledging. */
+export const wishActions = ['publish', 'subscribe', 'history', 'receive'] as const
+
 /** What somebody wants to do. */
 export interface Wish {
-  readonly action: 'publish' | 'subscribe' | 'history' | 'receive'
+  readonly action: (typeof wishActions)[number]
   readonly topic: string
   /** Subscribing and reading the past without what is below the topic. */
   readonly exact: boolean
