@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   history: () => import('./history.ts'),
   token: () => import('./token.ts'),
   passwd: () => import('./passwd.ts'),
+  keys: () => import('./keys.ts'),
   bench: () => import('./bench.ts'),
 }
 

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CurveRole } from '../../broker/auth/curve-access.ts'
 import { addClientKey, addServerKey, removeClient, retireKey } from '../../broker/auth/curve-keys.ts'
-import { type CurveKeys, parseCurveKeys } from '../../broker/client/index.ts'
+import { type CurveKeys, readCurveKeys } from '../../broker/client/index.ts'
 import { type AtEnd, type Program, temporaryFolder } from './processes.ts'
 
 /** A folder of keys, as the operator of a broker has it. */
@@ -26,7 +25,7 @@ export class TestKeys {
   /** Makes the keys of a client, the second ones where it has some. */
   add(name: string, ...roles: CurveRole[]): CurveKeys {
     addClientKey(this.folder, name, roles)
-    return parseCurveKeys(JSON.parse(readFileSync(this.fileOf(name), 'utf8')))
+    return readCurveKeys(this.fileOf(name))
   }
 
   fileOf(name: string): string {

@@ -9,7 +9,7 @@ import {
   removeClient,
   retireKey,
 } from '../../broker/auth/curve-keys.ts'
-import { parseCurveKeys } from '../../broker/client/index.ts'
+import { readCurveKeys } from '../../broker/client/index.ts'
 import { temporaryFolder } from '../support/processes.ts'
 
 async function newFolder(): Promise<string> {
@@ -17,8 +17,7 @@ async function newFolder(): Promise<string> {
 }
 
 const modeOf = (path: string) => statSync(path).mode & 0o777
-const clientFile = (folder: string, name: string) =>
-  parseCurveKeys(JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')))
+const clientFile = (folder: string, name: string) => readCurveKeys(join(folder, `${name}.json`))
 
 describe('the keys of a client', () => {
   it('are made with those of the broker, in files that nobody else may read', async () => {
