@@ -18,6 +18,7 @@ import {
   type Publication,
   placeBatch,
   type ReceiptEntry,
+  Refusals,
   type Run,
   recordSize,
   sharedBufferBytes,
@@ -98,6 +99,7 @@ const keyPattern = /^[\x20-\x7e]{1,255}$/
  */
 export class Broker implements KeptBatchLog {
   readonly counters = { published: 0, repeated: 0, refused: 0, replays: 0, gaps: 0 }
+  readonly refusals = new Refusals()
   limits: BrokerLimits
   readonly #parts: BrokerParts
   readonly #epoch: string
@@ -139,6 +141,11 @@ export class Broker implements KeptBatchLog {
     return this.#tail.floor
   }
 
+  /** What waits for receipts that are withheld. */
+  get withheldBytes(): number {
+    return this.#receipts.withheldBytes
+  }
+
   get tailBytes(): number {
     return this.#tail.byteLength
   }
@@ -152,7 +159,7 @@ export class Broker implements KeptBatchLog {
     try {
       this.#admission.check(publication, this.limits.maxPayloadBytes)
     } catch (error) {
-      this.counters.refused++
+      this.#countRefusal(error instanceof PosternError ? error.code : 'INTERNAL')
       throw error
     }
     const rule = this.#parts.rules.durable(publication.topic)
@@ -206,7 +213,7 @@ export class Broker implements KeptBatchLog {
 
   /** Answers whoever cannot be served because its time is over, or the log is not the one it meant. */
   refuse(code: Code, count: number): ReceiptEntry[] {
-    this.counters.refused += count
+    this.#countRefusal(code, count)
     const error = new PosternError(code).toBody()
     return Array.from({ length: count }, () => ({ error }))
   }
@@ -248,7 +255,7 @@ export class Broker implements KeptBatchLog {
     this.#isPushing = false
     if (!this.#journal(batch, keyed)) {
       for (const entry of keyed) this.#parts.keys.forget(entry)
-      this.counters.refused += batch.count
+      this.#countRefusal('JOURNAL_FAILED', batch.count)
       const error = new PosternError('JOURNAL_FAILED').toBody()
       for (const { request, index } of waiting) this.#receipts.settle(request, index, { error })
       return
@@ -300,9 +307,10 @@ export class Broker implements KeptBatchLog {
       }
       const rule = this.#parts.rules.durable(publication.topic)
       if (rule) {
-        this.#parts.keeper.keep({ publication, ...(key && { key }) }, rule, entry =>
-          this.#receipts.settle(request, index, entry),
-        )
+        this.#parts.keeper.keep({ publication, ...(key && { key }) }, rule, entry => {
+          if ('error' in entry) this.#countRefusal(entry.error.code)
+          this.#receipts.settle(request, index, entry)
+        })
         this.#receipts.await(request)
         this.#receipts.weigh(request, recordSize(publication))
         return
@@ -313,9 +321,14 @@ export class Broker implements KeptBatchLog {
       this.#await(request, index, { epoch: this.#epoch, offset })
     } catch (error) {
       if (!(error instanceof PosternError)) throw error
-      this.counters.refused++
+      this.#countRefusal(error.code)
       request.receipts[index] = { error: error.toBody() }
     }
+  }
+
+  #countRefusal(code: Code, count = 1): void {
+    this.counters.refused += count
+    this.refusals.add(code, count)
   }
 
   #findEarlier(

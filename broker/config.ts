@@ -1,27 +1,25 @@
 import * as v from 'valibot'
+import { accessSchema, shownValue, tokensSchema } from './access-settings.ts'
 import { curveSockets } from './auth/curve-access.ts'
 import { CurveKeysError } from './auth/curve-folder.ts'
 import { readUsers, UserListError } from './auth/user-list.ts'
 import { ConfigError, ConfigFile } from './config-file.ts'
 import { exposure, missingForKeys } from './exposure.ts'
-import { type Dsn, type Endpoint, parseDsn, parseTcpAddress, type SocketType } from './listeners/dsn.ts'
+import {
+  type Dsn,
+  type Endpoint,
+  isLoopback,
+  parseDsn,
+  parseHttpAddress,
+  parseTcpAddress,
+  type SocketType,
+} from './listeners/dsn.ts'
 import { logLevels } from './logger.ts'
-import { parsePattern, parsePublicTopic, unknownVariable } from './protocol/index.ts'
+import { parsePublicTopic, unknownVariable } from './protocol/index.ts'
+import { dayMs, type Env, gibibyte, mebibyte, messageOf, settings, text, whole } from './setting.ts'
+import { topicsSchema } from './topic-settings.ts'
 
 export { ConfigError }
-
-type Env = Readonly<Record<string, string | undefined>>
-
-const whole = (from: number, to: number) =>
-  v.pipe(
-    v.number(`allowed is a whole number from ${from} to ${to}`),
-    v.check(
-      value => Number.isInteger(value) && value >= from && value <= to,
-      `allowed is a whole number from ${from} to ${to}`,
-    ),
-  )
-
-const text = v.pipe(v.string('allowed is a text'), v.nonEmpty('allowed is a text that is not empty'))
 
 const topic = v.pipe(
   text,
@@ -65,6 +63,23 @@ const tcpAddress = v.pipe(
   }),
 )
 
+/** Where figures are asked for; undefined where they are not. */
+const metricsAddress = v.pipe(
+  text,
+  v.rawTransform(({ dataset, addIssue, NEVER }): Endpoint | undefined => {
+    try {
+      if (dataset.value === 'off') return undefined
+      const endpoint = parseHttpAddress(dataset.value)
+      if (!isLoopback(endpoint))
+        throw new Error('allowed are loopback addresses: figures are for this machine')
+      return endpoint
+    } catch (error) {
+      addIssue({ message: messageOf(error) })
+      return NEVER
+    }
+  }),
+)
+
 /** Takes texts of the form `env://NAME` from the environment: a password does not belong in a file that is shared. */
 const fromEnv = (env: Env) =>
   v.rawTransform<Record<string, unknown>, Record<string, unknown>>(({ dataset, addIssue, NEVER }) => {
@@ -78,18 +93,6 @@ const fromEnv = (env: Env) =>
     }
     return resolved
   })
-
-/** An object in which nothing but these settings may stand. */
-const settings = <Entries extends v.ObjectEntries>(entries: Entries) =>
-  v.strictObject(entries, ({ expected }) =>
-    expected === 'never'
-      ? `it is not known; known are ${Object.keys(entries).join(', ')}`
-      : 'allowed is an object',
-  )
-
-const mebibyte = 1024 * 1024
-const gibibyte = 1024 * mebibyte
-const dayMs = 24 * 60 * 60 * 1000
 
 const storeSchema = settings({
   /** Any driver of unstorage by its name, or `off`. `fs` without options keeps its files under `data`. */
@@ -109,41 +112,6 @@ const historySchema = settings({
   totalBytes: v.optional(whole(0, 64 * gibibyte), 16 * mebibyte),
   store: v.optional(storeSchema, {}),
 })
-
-const topicSchema = settings({
-  /** Keeps each message on disk until a receiver has acknowledged it. */
-  durable: v.optional(v.boolean('allowed is true or false'), false),
-  /** So many receivers, in the order of their arrival, get messages. 0: all of them. */
-  receivers: v.optional(whole(0, 1_000_000), 0),
-  /** Whether each of them gets each message, or one of them. */
-  delivery: v.optional(v.picklist(['all', 'one'], 'allowed is "all" or "one"'), 'all'),
-  /** Messages kept before publishers are refused. */
-  maxKept: v.optional(whole(1, 1_000_000_000), 1_000_000),
-  /** Bytes of payloads kept before publishers are refused. */
-  maxKeptBytes: v.optional(whole(1, 1024 * gibibyte), gibibyte),
-  /** What is older goes. 0: nothing goes by its age. */
-  keptAgeS: v.optional(whole(0, 315_360_000), 0),
-  /** A message that came back so often goes to `$dead/<topic>`. 0: never. */
-  maxDeliveries: v.optional(whole(0, 1_000_000), 0),
-  /** Refuses messages that the clients of PHPMessageBroker cannot take. */
-  legacy: v.optional(v.boolean('allowed is true or false'), false),
-})
-
-/** Topics by a pattern; the first that fits holds. */
-const topicsSchema = v.pipe(
-  v.record(v.string(), topicSchema, 'allowed is an object of topics'),
-  v.rawCheck(({ dataset, addIssue }) => {
-    if (!dataset.typed) return
-    for (const pattern of Object.keys(dataset.value)) {
-      const wrong = whatIsWrong(() => parsePattern(pattern))
-      if (wrong === undefined) continue
-      addIssue({
-        message: `the pattern is not a topic in which * stands for a segment, or ** at the end for itself and all below: ${wrong}`,
-        path: [{ type: 'object', origin: 'key', input: dataset.value, key: pattern, value: pattern }],
-      })
-    }
-  }),
-)
 
 const keptSchema = (env: Env) =>
   settings({
@@ -177,12 +145,18 @@ const schema = (env: Env) =>
     stream: v.optional(socket(env, 'PUB', ['bind']), 'zmq-bind://PUB@127.0.0.1:6001'),
     /** The TCP door, for the clients of PHPMessageBroker: `tcp://127.0.0.1:8887`, or `off`. */
     tcp: v.optional(tcpAddress, 'off'),
+    /** Where Prometheus finds `/metrics`: a loopback address such as `http://127.0.0.1:9464`, or `off`. */
+    metrics: v.optional(metricsAddress, 'off'),
     /** An htpasswd file of those who may log in there, or empty. */
     usersFile: v.optional(v.string('allowed is a file'), ''),
     /** Lines of the same form. They beat the file. */
     users: v.optional(v.array(text, 'allowed is a list of lines name:hash'), []),
     /** Names of those who may have the users read again. */
     reloadUsers: v.optional(v.array(text, 'allowed is a list of names'), []),
+    /** Who may do what: the first rule that fits decides, and none refuses. Without any, everybody may everything. */
+    access: v.optional(accessSchema, []),
+    /** Keys that tokens are signed with. */
+    tokens: v.optional(tokensSchema(env), []),
     /** Who has not logged in by then is let go. */
     loginTimeoutMs: v.optional(whole(100, dayMs), 10_000),
     /** After this long a message counts as received by a client that does not acknowledge. */
@@ -262,6 +236,7 @@ const variables = {
   POSTERN_REQUESTS: 'requests',
   POSTERN_STREAM: 'stream',
   POSTERN_TCP: 'tcp',
+  POSTERN_METRICS: 'metrics',
   POSTERN_USERS: 'usersFile',
   POSTERN_CURVE_KEYS: 'curveKeys',
   POSTERN_PLAINTEXT: 'plaintext',
@@ -325,7 +300,7 @@ class Sources {
     const variable = this.#variables.get(setting)
     const name = variable ? `${variable} (${setting})` : setting
     const value = issue.path ? issue.path.at(-1)?.value : issue.input
-    return `The setting ${name} is ${JSON.stringify(value)}: ${issue.message}.`
+    return `The setting ${name} is ${shownValue(setting, value)}: ${issue.message}.`
   }
 }
 
@@ -355,17 +330,4 @@ function checkUsers(config: Config, sources: Sources): void {
     if (!(error instanceof UserListError)) throw error
     throw sources.error(config.usersFile === '' ? 'users' : 'usersFile', error.message)
   }
-}
-
-function whatIsWrong(check: () => void): string | undefined {
-  try {
-    check()
-    return undefined
-  } catch (error) {
-    return messageOf(error)
-  }
-}
-
-function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replace(/\.$/, '')
 }

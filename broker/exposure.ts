@@ -14,7 +14,7 @@ export interface Exposure {
  * lets anybody publish, and read every message.
  */
 export function exposure(config: Config): Exposure | undefined {
-  if (config.plaintext === 'anywhere') return undefined
+  if (config.plaintext === 'anywhere') return withoutRules(config)
   for (const setting of curveSockets) {
     if (asksForKeys(config, setting)) continue
     const open = config[setting].endpoints.find(endpoint => !isLoopback(endpoint))
@@ -33,6 +33,15 @@ function inPlain(setting: keyof Config, { host, port }: Endpoint, instead: strin
     `The setting ${setting} names ${host}:${port}: without encryption only loopback addresses are allowed. ` +
     `${instead} through a tunnel, or set plaintext to "anywhere" (POSTERN_PLAINTEXT) on a network that nobody else can enter.`
   return { setting, message }
+}
+
+/** Threat: without rules whoever has got hold of one password may publish and receive everything, from anywhere. */
+function withoutRules({ tcp, access }: Config): Exposure | undefined {
+  if (!tcp || isLoopback(tcp) || access.length > 0) return undefined
+  const message =
+    `The setting tcp names ${tcp.host}:${tcp.port}, which others can reach, and there are no rules of who may do what. ` +
+    'The setting access: [{"who": "user:*", "publish": ["**"], "subscribe": ["**"]}] lets users do everything.'
+  return { setting: 'tcp', message }
 }
 
 /**

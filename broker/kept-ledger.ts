@@ -118,6 +118,11 @@ export class KeptLedger {
     this.#parts = parts
   }
 
+  /** What has not been taken into a transaction yet. */
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
   /** The highest number that was given. */
   get last(): number {
     return this.#last

@@ -83,6 +83,11 @@ export class KeptMessages {
     }
   }
 
+  /** What waits for the store. */
+  get waitingBytes(): number {
+    return this.#ledger.waitingBytes
+  }
+
   get counters() {
     return { ...this.keeper.counters, ...this.receivers.counters, ...this.#ledger.counters }
   }

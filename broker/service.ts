@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
 import { Audience } from './audience.ts'
-import { openAuthority } from './auth/authority.ts'
+import { RuledAuthority } from './auth/ruled-authority.ts'
 import { Broker, type Clock, type Output } from './broker.ts'
 import type { Config } from './config.ts'
 import { Curve, curveCounters } from './curve.ts'
@@ -21,6 +21,8 @@ import { Requests } from './listeners/requests.ts'
 import { type Endpoints, ZeromqListener } from './listeners/zeromq.ts'
 import { lockFolder } from './lock.ts'
 import type { Logger } from './logger.ts'
+import type { BrokerFigures } from './metrics/broker-readings.ts'
+import type { MetricsDoor } from './metrics/door.ts'
 import { type BrokerStatus, epochBytes, isSystemTopic, type Publication } from './protocol/index.ts'
 import { Rates } from './rates.ts'
 import { RemoteReceivers } from './remote-receivers.ts'
@@ -49,6 +51,8 @@ const maxJournalFileBytes = 256 * 1024 * 1024
 /** A running broker. */
 export interface BrokerService {
   readonly endpoints: Endpoints & { readonly tcp?: readonly Endpoint[] }
+  /** Where Prometheus finds its figures. */
+  readonly metrics: string | undefined
   status(): BrokerStatus
   /** Takes over the settings that can change while running, and gives the names of those that differ and cannot. */
   reload(config: Config): string[]
@@ -126,8 +130,11 @@ async function start(
     timer: startTimer,
     wrap: wrap?.store,
   })
+  const authority = new RuledAuthority(config, { logger, monotonicMs, nowMs: clock.nowMs })
+  await authority.start()
   const door = await makeTcpDoor(config, {
     logger,
+    authority,
     durableOf: topic => (isSystemTopic(topic) || kept.rules.durable(topic) ? kept.receivers : undefined),
     limitOf: topic => kept.rules.of(topic)?.receivers ?? 0,
   })
@@ -203,6 +210,7 @@ async function start(
       ...listener.counters,
       ...curveCounters(curve),
       archiveFailures: historian?.failures ?? 0,
+      ...authority.counters,
       ...(door?.counters ?? { tcpRefused: 0, loginsRefused: 0, receiverLost: 0 }),
     },
   })
@@ -223,7 +231,7 @@ async function start(
     stream: serverKey => listener.streamAddresses(serverKey),
     status,
     topics: after => pageOfTopics({ history: retained.topics(), kept: kept.keeper.room.sizes }, after),
-    authority: openAuthority,
+    authority,
     onMalformed: error => listener.malformed('requests', error),
   })
   const bound = await listener.start(broker, requests, () => {
@@ -232,6 +240,21 @@ async function start(
   })
   const tcp = config.tcp && door && (await door.start(config.tcp, broker))
   const endpoints = { ...bound, ...(tcp && { tcp: [tcp] }) }
+  const metrics = await makeMetricsDoor(config, () => ({
+    status: status(),
+    received: {
+      ingest: listener.received,
+      requests: requests.received,
+      ...(door && { tcp: door.received }),
+    },
+    sent: { ...listener.sent, replay: requests.sent, ...(door && { tcp: door.sent }) },
+    refused: broker.refusals.counts,
+    lagBytes: flow.lagBytes,
+    withheldBytes: broker.withheldBytes,
+    idempotencyKeys: keys.size,
+    storeWaitingBytes: kept.waitingBytes,
+  }))
+  await metrics?.start()
   let toldForgotten = 0
   const tick = setInterval(() => {
     flow.expire(clock.monotonicMs())
@@ -251,7 +274,8 @@ async function start(
   let stopping: Promise<void> | undefined
   const stop = async () => {
     clearInterval(tick)
-    await Promise.all([listener.stop(), door?.stop()])
+    await Promise.all([listener.stop(), door?.stop(), metrics?.stop()])
+    await authority.close()
     await kept.stop()
     journal.close()
     await historian?.close()
@@ -259,6 +283,7 @@ async function start(
   }
   return {
     endpoints,
+    metrics: metrics?.url,
     status,
     reload(next) {
       const changedKeys = curve?.reload(next) ?? []
@@ -267,6 +292,7 @@ async function start(
       delivery.bounds = next
       kept.receivers.bounds = next
       retained.bounds = next.history
+      authority.reload(next)
       door?.reload(next)
       broker.limits = { ...broker.limits, maxWithheldBytes: next.maxWithheldBytes }
       return [...needRestart(config, next), ...changedKeys]
@@ -294,6 +320,8 @@ const changeable: readonly string[] = [
   'usersFile',
   'users',
   'reloadUsers',
+  'access',
+  'tokens',
   'loginTimeoutMs',
   'legacyAckMs',
   'maxTcpConnections',
@@ -328,7 +356,17 @@ function tell(logger: Logger, trouble: Trouble): void {
 async function makeTcpDoor(config: Config, parts: TcpDoorParts): Promise<TcpDoor | undefined> {
   if (!config.tcp) return undefined
   const { TcpDoor } = await import('./tcp-door.ts')
-  return new TcpDoor(config, parts)
+  return TcpDoor.make(config, parts)
+}
+
+/** It brings an HTTP server and more, which a broker that nobody asks for figures does without. */
+async function makeMetricsDoor(
+  { metrics }: Config,
+  figures: () => BrokerFigures,
+): Promise<MetricsDoor | undefined> {
+  if (!metrics) return undefined
+  const { MetricsDoor } = await import('./metrics/door.ts')
+  return new MetricsDoor(metrics, figures)
 }
 
 /** Milliseconds of a clock that is never set back. `performance` would take another megabyte. */

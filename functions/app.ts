@@ -4,6 +4,7 @@ import { type Context, sharedContext } from './context.ts'
 import { eventRoutes } from './event.ts'
 import { historyRoutes } from './history.ts'
 import { messageRoutes } from './message.ts'
+import { metricsRoutes } from './metrics.ts'
 import { pageRoutes } from './page.ts'
 import { receiveRoutes } from './receive.ts'
 import { createRoutes } from './routes.ts'
@@ -20,6 +21,7 @@ export function createApp(context: Context): H3 {
     .mount('', receiveRoutes(context))
     .mount('', socketRoutes(context))
     .mount('', statusRoutes(context))
+    .mount('', metricsRoutes(context))
     .mount('', pageRoutes(context))
 }
 

@@ -6,6 +6,7 @@ import { Leases } from './leases.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { OriginRule } from './origin.ts'
 import { readSettings, type Settings } from './settings.ts'
+import type { Siblings } from './siblings.ts'
 import { Tally } from './tally.ts'
 
 /** What the routes need from the process that they run in. */
@@ -29,6 +30,8 @@ export interface Context {
   readonly metricsFrom: AddressList
   /** What this process has done. */
   readonly tally: Tally
+  /** The other workers, where there are any. */
+  readonly siblings?: Pick<Siblings, 'readAll'> | undefined
   /** The longest message that `/echo` takes. */
   readonly maxEchoBytes: number
   /** How long a client may take to send the head of its first request. */
@@ -60,6 +63,7 @@ export interface ContextOptions {
   >
   /** Default: a new one. */
   readonly tally?: Tally
+  readonly siblings?: Pick<Siblings, 'readAll'> | undefined
   /** Default: `Math.random`. */
   readonly random?: () => number
 }
@@ -72,6 +76,7 @@ export function createContext({
   log,
   settings,
   tally = new Tally(),
+  siblings,
   random = Math.random,
 }: ContextOptions): Context {
   const streams = new OpenStreams(settings.POSTERN_HEARTBEAT_MS, random)
@@ -83,6 +88,7 @@ export function createContext({
     leases: new Leases({
       backbone,
       streams,
+      door: tally.door('receive'),
       leaseMs: settings.POSTERN_LEASE_MS,
       maxLeases: settings.POSTERN_MAX_LEASES,
     }),
@@ -102,6 +108,7 @@ export function createContext({
     trustProxy: settings.POSTERN_TRUST_PROXY,
     metricsFrom: settings.POSTERN_METRICS_FROM,
     tally,
+    siblings,
     maxEchoBytes: settings.POSTERN_MAX_ECHO_BYTES,
     headMs: settings.POSTERN_HEAD_MS,
     retryMs: settings.POSTERN_RETRY_MS,

@@ -2,11 +2,13 @@ import type { Backbone } from '#client'
 import { PosternError } from '#protocol'
 import { Lease, type LeaseRequest } from './lease.ts'
 import type { OpenStreams } from './open-streams.ts'
+import type { DoorTally } from './tally.ts'
 
 export interface LeasesOptions {
   readonly backbone: Pick<Backbone, 'receive'>
   /** Tells those who wait that this process stops. */
   readonly streams: OpenStreams
+  readonly door: DoorTally
   /** How long a message may be on its way to being acknowledged. */
   readonly leaseMs: number
   /** How many leases there may be, of those who wait as well. */
@@ -41,8 +43,14 @@ export class Leases {
         `Too many receive already, or have not acknowledged what they have. The limit is ${limit} (POSTERN_MAX_LEASES).`,
         { limit, setting: 'POSTERN_MAX_LEASES' },
       )
-    const lease = new Lease({ ...this.#options, onOver: () => this.#open.delete(lease) })
+    const { door } = this.#options
+    const onOver = () => {
+      this.#open.delete(lease)
+      door.leave()
+    }
+    const lease = new Lease({ ...this.#options, onOver })
     this.#open.add(lease)
+    door.enter()
     lease.begin(request)
     return lease
   }

@@ -4,9 +4,11 @@ import { parseArgs } from 'node:util'
 import { processLogger, tellFailure } from '#logger'
 import { findServiceManager, type ServiceManager } from '#service-manager'
 import { createBackbone, createContext } from './context.ts'
+import { functionsReadings } from './metrics.ts'
 import { type HostKind, serve } from './server.ts'
 import { proveServing } from './serving.ts'
 import { readSettings, SettingError } from './settings.ts'
+import { Siblings } from './siblings.ts'
 import { Tally } from './tally.ts'
 import { Workers } from './workers.ts'
 
@@ -47,7 +49,9 @@ async function start(): Promise<void> {
   const settings = readSettings(process.env)
   if (wanted.workers > 1 && cluster.isPrimary) return startWorkers(wanted.workers)
   const tally = new Tally()
-  const context = createContext({ backbone: createBackbone(settings, log, tally), tally, log, settings })
+  const backbone = createBackbone(settings, log, tally)
+  const siblings = cluster.isWorker ? new Siblings(() => functionsReadings({ tally, backbone })) : undefined
+  const context = createContext({ backbone, tally, siblings, log, settings })
   const server = await serve({ host: wanted.host, hostname: settings.HOST, port: settings.PORT, context })
   log.info('listening', { url: server.url, host: wanted.host, broker: settings.POSTERN_BROKER })
   process.send?.({ event: 'listening', url: server.url })

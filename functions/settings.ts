@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs'
 import * as v from 'valibot'
-import { type CurveKeys, defaultBroker, parseBrokerAddress, parseCurveKeys } from '#client'
+import { type CurveKeys, defaultBroker, parseBrokerAddress, readCurveKeys } from '#client'
 import { unknownVariable } from '#protocol'
 import { AddressList } from './address-list.ts'
 import { isOriginPattern } from './origin.ts'
@@ -38,22 +37,13 @@ const curveKeys = v.pipe(
     const { value } = dataset
     if (value === '') return undefined
     try {
-      return parseCurveKeys(readJson(value.startsWith('{') ? value : readFileSync(value, 'utf8')))
+      return readCurveKeys(value)
     } catch (error) {
       addIssue({ message: error instanceof Error ? error.message : String(error) })
       return NEVER
     }
   }),
 )
-
-/** What JSON.parse says itself may show a part of a key. */
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new Error('it is not JSON')
-  }
-}
 
 function toHosts(text: string): readonly string[] {
   return text

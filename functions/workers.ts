@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { once } from 'node:events'
 import type { Logger } from '#logger'
+import { WorkerReadings } from './worker-readings.ts'
 
 /** A worker that ends sooner than this was not well to begin with: the next one waits before it is tried. */
 const wellAfterMs = 1000
@@ -19,6 +20,7 @@ export interface WorkersOptions {
 export class Workers {
   readonly #options: WorkersOptions
   readonly #serving = new Set<Worker>()
+  readonly #readings = new WorkerReadings()
   #isServing = false
   #isStopping = false
 
@@ -60,6 +62,7 @@ export class Workers {
   }
 
   #hear(worker: Worker, told: unknown): void {
+    if (this.#readings.hear(worker, told)) return
     const url = typeof told === 'object' && told !== null && 'url' in told ? told.url : undefined
     if (typeof url !== 'string') return
     this.#serving.add(worker)

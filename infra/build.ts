@@ -19,19 +19,20 @@ execFileSync(`${root}node_modules/.bin/tsc`, ['--project', `${root}infra/tsconfi
   stdio: 'inherit',
 })
 
-// Larger than all the rest, and read only by those who keep messages in MariaDB or MySQL.
-const mysql2 = { 'mysql2/promise': './mysql2.js' }
+// Read only by those who keep messages in MariaDB or MySQL, and by those who take tokens.
+const beside = { 'mysql2/promise': './mysql2.js', jose: './jose.js' }
 await writeBundle({
   input: `${root}broker/main.ts`,
   file: `${dist}broker/main.js`,
   // A broker that runs does without what its commands need.
-  beside: { ...mysql2, './commands/index.ts': './commands.js' },
+  beside: { ...beside, './commands/index.ts': './commands.js' },
 })
 await writeBundle({
   input: `${root}broker/commands/index.ts`,
   file: `${dist}broker/commands.js`,
-  beside: mysql2,
+  beside,
 })
+await writeBundle({ input: 'jose', file: `${dist}broker/jose.js` })
 await writeBundle({ input: 'mysql2/promise', file: `${dist}broker/mysql2.js` })
 for (const worker of ['auth/password-worker', 'kept/sqlite-worker']) {
   await writeBundle({ input: `${root}broker/${worker}.ts`, file: `${dist}broker/${basename(worker)}.js` })

@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chownSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { formatCurveKey, parseCurveKey } from '../protocol/index.ts'
 import { type CurveClient, type CurveRole, curveRoles } from './curve-access.ts'
 
@@ -70,9 +70,10 @@ export function writeCurveFolder(folder: string, { serverKeys, clients }: CurveF
   writePrivate(join(folder, clientsFile), Object.fromEntries(byName))
 }
 
-/** Writes a file for its owner alone, whole or not at all. */
+/** Writes a file, whole or not at all, that the owner of its folder alone may read. */
 export function writePrivate(path: string, value: unknown): void {
-  mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })
+  const folder = dirname(path)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
   const unfinished = `${path}.new`
   rmSync(unfinished, { force: true })
   writeFileSync(unfinished, `${JSON.stringify(value, undefined, 2)}\n`, {
@@ -80,6 +81,9 @@ export function writePrivate(path: string, value: unknown): void {
     flag: 'wx',
     flush: true,
   })
+  const { uid, gid } = statSync(folder)
+  // What root writes for the broker's user has to be that user's.
+  if (process.getuid?.() === 0) chownSync(unfinished, uid, gid)
   renameSync(unfinished, path)
 }
 

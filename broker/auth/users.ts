@@ -5,6 +5,7 @@ import type { Logger } from '../logger.ts'
 import { Failures } from './failures.ts'
 import type { Scheme, User } from './htpasswd.ts'
 import { Passwords } from './passwords.ts'
+import type { Refusal } from './refusal.ts'
 import { readUsers, type UserSettings } from './user-list.ts'
 
 /** Programs write a file in several steps: it is read when they have been quiet for this long. */
@@ -23,9 +24,6 @@ export interface Credentials {
   readonly name: string
   readonly password: string
 }
-
-/** `limited`: too many failures lately, the password was not looked at. `busy`: it could not be. */
-export type Refusal = 'wrong' | 'limited' | 'busy'
 
 export interface UsersOptions extends UserSettings {
   readonly logger: Logger
@@ -90,6 +88,11 @@ export class Users {
   /** Whether a user that has logged in still stands in the list, with the same password. */
   isCurrent(user: User): boolean {
     return this.#users.get(user.name)?.hash === user.hash
+  }
+
+  /** All of them, by their names. */
+  get list(): ReadonlyMap<string, User> {
+    return this.#users
   }
 
   /** Calls back whenever the list has changed. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { capability } from 'zeromq'
 import { parseCurveKey } from '../protocol/index.ts'
 
@@ -24,6 +25,23 @@ export function parseCurveKeys(value: unknown): CurveKeys {
     throw new Error(`${name} is not a key of CURVE: allowed are 40 characters, as "broker keys" makes them`)
   }
   return { serverKey: key('serverKey'), publicKey: key('publicKey'), secretKey: key('secretKey') }
+}
+
+/**
+ * Reads the keys of a client: from the file that `broker keys` has written, or from what it holds.
+ *
+ * @throws Error that says what is wrong, and shows no key.
+ */
+export function readCurveKeys(fileOrJson: string): CurveKeys {
+  const json = fileOrJson.startsWith('{') ? fileOrJson : readFileSync(fileOrJson, 'utf8')
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch {
+    // What JSON.parse says itself may show a part of a key.
+    throw new Error('it is not JSON')
+  }
+  return parseCurveKeys(value)
 }
 
 /** The options of a socket that connects with these keys, or in plain without them. */

@@ -11,7 +11,7 @@ export {
 } from '../protocol/index.ts'
 export { defaultBroker, parseBrokerAddress } from './address.ts'
 export type * from './backbone.ts'
-export { type CurveKeys, parseCurveKeys } from './curve.ts'
+export { type CurveKeys, readCurveKeys } from './curve.ts'
 export { type ProcessMessage, ReceivedMessage, Receiver, type ReceiverOptions } from './receiver.ts'
 export { Relay, type RelayOptions } from './relay.ts'
 export { defaultIngest, Sender, type SenderOptions, type SendOptions } from './sender.ts'

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { Relay } from '../client/relay.ts'
 import { spaceTopic } from '../protocol/index.ts'
 import { type RoundResult, runRound } from './bench-round.ts'
-import { brokerArgument, findBroker } from './broker-address.ts'
+import { brokerArgument, findBroker, findKeys } from './broker-address.ts'
 import { defineCommand } from './command.ts'
-import { reached } from './connection.ts'
+import { Refusal, reached } from './connection.ts'
 import { ProgressBar } from './progress-bar.ts'
 import { type Row, tableOf } from './table.ts'
 import { wholeOf } from './words.ts'
@@ -29,10 +29,12 @@ the history alone.`,
     const durationMs = 1000 * (wholeOf('--seconds', seconds, 1, 3600) ?? 2)
     const size = wholeOf('--bytes', bytes, 8, 64 * 1024 * 1024) ?? 100
     const address = findBroker(broker, process.env)
-    const relay = new Relay({ broker: address })
+    const refusal = new Refusal()
+    const curve = findKeys(process.env)
+    const relay = new Relay({ broker: address, ...(curve && { curve }), onRefused: refusal.onRefused })
     const bar = new ProgressBar()
     try {
-      await reached(relay, address)
+      await reached(relay, address, refusal)
       const rows: Row[] = []
       for (const [index, underWay] of rounds.entries()) {
         const result = await runRound(relay, {

@@ -1,4 +1,5 @@
 import { parseBrokerAddress } from '../client/address.ts'
+import { type CurveKeys, readCurveKeys } from '../client/curve.ts'
 import { loadConfig } from '../config.ts'
 import { endpointAddress } from '../listeners/dsn.ts'
 import { WrongUse } from './command.ts'
@@ -8,7 +9,8 @@ export const brokerArgument = {
   broker: {
     type: 'string',
     valueHint: 'tcp://host:port',
-    description: 'Its requests socket. Else POSTERN_BROKER, else as the config file has it.',
+    description:
+      'Its requests socket. Else POSTERN_BROKER, else as the config file has it. POSTERN_CURVE names the file of keys.',
   },
 } as const
 
@@ -35,6 +37,24 @@ export function findBroker(
       'The config leaves the port of the requests socket to the system: say it with --broker.',
     )
   return endpointAddress({ ...endpoint, host: allAddresses[endpoint.host] ?? endpoint.host })
+}
+
+/**
+ * The keys for a broker that asks for some.
+ *
+ * @throws WrongUse
+ */
+export function findKeys(env: Readonly<Record<string, string | undefined>>): CurveKeys | undefined {
+  const source = env['POSTERN_CURVE']
+  if (!source) return undefined
+  try {
+    return readCurveKeys(source)
+  } catch (error) {
+    const shown = source.startsWith('{') ? '{…}' : JSON.stringify(source)
+    throw new WrongUse(
+      `POSTERN_CURVE is ${shown}: ${error instanceof Error ? error.message : String(error)}.`,
+    )
+  }
 }
 
 function checked(name: string, address: string): string {

@@ -1,5 +1,7 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { curveSockets } from '../auth/curve-access.ts'
+import { readCurveFolder } from '../auth/curve-folder.ts'
 import { readUsers } from '../auth/user-list.ts'
 import { sumOf, type WorstCase, worstCases } from '../bounds.ts'
 import { type Config, ConfigError, loadConfig } from '../config.ts'
@@ -77,6 +79,7 @@ function inWords(config: Config, path: string | undefined): string {
         : 'off',
     ],
     ['plaintext', `may be spoken on ${config.plaintext === 'loopback' ? 'loopback only' : 'any address'}`],
+    ['keys', keysOf(config)],
     ['data', resolve(config.data)],
     ['payload', `up to ${inBytes(config.maxPayloadBytes)}`],
     ['tail', `the newest ${inBytes(config.tailBytes)} of the log`],
@@ -96,6 +99,13 @@ function inWords(config: Config, path: string | undefined): string {
 function addressesOf({ mode, type, endpoints }: Dsn): string {
   const verb = mode === 'bind' ? 'listens at' : 'connects to'
   return `${type} ${verb} ${endpoints.map(endpointAddress).join(' and ')}`
+}
+
+function keysOf({ curveKeys, curveExempt }: Config): string {
+  if (curveKeys === '') return 'nobody is asked for one'
+  const { clients } = readCurveFolder(curveKeys)
+  const asked = curveSockets.filter(socket => !curveExempt.includes(socket))
+  return `asked for at ${asked.join(', ')}; ${counted(clients.length, 'client')} in ${curveKeys}`
 }
 
 function usersOf({ usersFile, users }: Config): string {

@@ -10,7 +10,9 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   subscribe: () => import('./subscribe.ts'),
   topics: () => import('./topics.ts'),
   history: () => import('./history.ts'),
+  token: () => import('./token.ts'),
   passwd: () => import('./passwd.ts'),
+  keys: () => import('./keys.ts'),
   bench: () => import('./bench.ts'),
 }
 

@@ -1,9 +1,9 @@
 import type { Start } from '../client/backbone.ts'
 import { Relay } from '../client/relay.ts'
 import { formatId, type Message, parseId, type Selection } from '../protocol/index.ts'
-import { brokerArgument, findBroker } from './broker-address.ts'
+import { brokerArgument, findBroker, findKeys } from './broker-address.ts'
 import { defineCommand, WrongUse } from './command.ts'
-import { reached } from './connection.ts'
+import { Refusal, reached } from './connection.ts'
 import { messageJson, messageLine } from './message-line.ts'
 import { topicOf, wholeOf } from './words.ts'
 
@@ -35,9 +35,13 @@ back, the lines go on where they ended.`,
     const wanted = wholeOf('--history', history, 0, Number.MAX_SAFE_INTEGER)
     const until = wholeOf('--count', count, 1, Number.MAX_SAFE_INTEGER)
     const address = findBroker(broker, process.env)
+    const refusal = new Refusal()
+    const curve = findKeys(process.env)
     let wasAway = false
     const relay = new Relay({
       broker: address,
+      ...(curve && { curve }),
+      onRefused: refusal.onRefused,
       onState(state) {
         if (state === 'away') tell(`no broker answers at ${address}`)
         else if (wasAway) tell('the broker is back')
@@ -45,7 +49,7 @@ back, the lines go on where they ended.`,
       },
     })
     try {
-      await reached(relay, address)
+      await reached(relay, address, refusal)
       const start = since === undefined ? { history: wanted ?? 0 } : { since }
       const lineOf = json ? messageJson : messageLine
       await follow(relay, { topics, exact: exact ?? false }, start, lineOf, until)

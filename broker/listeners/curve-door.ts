@@ -13,6 +13,9 @@ export interface CurveDoorOptions {
   readonly logger: Logger
 }
 
+/** ZMQ_HANDSHAKE_IVL: who has not shown a key by then, or could not be decided about, is let go. */
+const handshakeMs = 5000
+
 /** Why a handshake ended before the client had shown its key. libzmq does not tell where such a client is. */
 const reasons: Readonly<Record<string, string>> = {
   ERR_ZMTP_CRYPTOGRAPHIC: 'the client has another key for this broker, or its own two do not belong together',
@@ -79,6 +82,7 @@ export class CurveDoor {
     socket.zapDomain = name
     // Threat: without it libzmq lets everybody in when nobody answers.
     socket.zapEnforceDomain = true
+    socket.handshakeInterval = handshakeMs
   }
 
   /** Whether an endpoint has this key of ours. */
@@ -109,12 +113,12 @@ export class CurveDoor {
     const told = { address: request.address, ...(key !== undefined && { key: `${curveKeyMark(key)}…` }) }
     if (!socket || key === undefined) return void (await this.#handler.send(encodeZapReply(request, 400)))
     const admission = this.access.admit(socket, key)
-    if ('refused' in admission) {
-      this.#refuse(socket, { ...told, reason: admission.refused })
-      return void (await this.#handler.send(encodeZapReply(request, 400)))
+    if ('name' in admission) {
+      this.#options.logger.debug('curve-admitted', { socket, ...told, name: admission.name })
+      return void (await this.#handler.send(encodeZapReply(request, 200, admission.name)))
     }
-    this.#options.logger.debug('curve-admitted', { socket, ...told, name: admission.name })
-    await this.#handler.send(encodeZapReply(request, 200, admission.name))
+    this.#refuse(socket, { ...told, reason: admission.refused })
+    await this.#handler.send(encodeZapReply(request, 400))
   }
 
   #refuse(socket: CurveSocket, fields: Readonly<Record<string, string>>): void {

@@ -59,6 +59,17 @@ export function parseTcpAddress(text: string): Endpoint {
   return parseEndpoint(text.slice(scheme.length))
 }
 
+/**
+ * Reads an address of HTTP: `http://127.0.0.1:9464`.
+ *
+ * @throws Error that says what is wrong, as the end of a sentence about the setting.
+ */
+export function parseHttpAddress(text: string): Endpoint {
+  const [, address] = /^http:\/\/([^/]+)\/?$/.exec(text) ?? []
+  if (address === undefined) throw new Error('allowed is http://host:port, or off')
+  return parseEndpoint(address)
+}
+
 function parseEndpoint(text: string): Endpoint {
   const [, address, name, portText] = endpointPattern.exec(text.trim()) ?? []
   const host = address ?? name

@@ -6,6 +6,7 @@ import type { Flow } from '../flow.ts'
 import {
   type AuthorizeRequest,
   type BrokerStatus,
+  batchCountOf,
   decodeBatch,
   decodeRequest,
   encodeHead,
@@ -27,6 +28,7 @@ import {
 } from '../protocol/index.ts'
 import type { RemoteReceivers } from '../remote-receivers.ts'
 import type { TopicPage } from '../topic-list.ts'
+import type { Traffic } from '../traffic.ts'
 import { verified } from './ingest.ts'
 
 /** Frames of a reply: the head, then batches. */
@@ -52,6 +54,9 @@ export interface RequestsOptions {
 
 /** Answers the requests of functions. Knows nothing of sockets. */
 export class Requests {
+  /** What was published, and what was read of the past. */
+  readonly received: Traffic = { messages: 0, bytes: 0 }
+  readonly sent: Traffic = { messages: 0, bytes: 0 }
   readonly #options: RequestsOptions
 
   constructor(options: RequestsOptions) {
@@ -131,6 +136,8 @@ export class Requests {
     const { broker, session, monotonicMs } = this.#options
     const batch = frames[1] && frames.length === 2 ? decodeBatch(frames[1]) : undefined
     if (!batch) throw new PosternError('INVALID_REQUEST', 'The second frame of a publish is not one batch.')
+    this.received.messages += batch.count
+    this.received.bytes += batch.bytes.length
     const keys = new Map(request.keys.map(({ at, key, identity }) => [at, { key, identity }]))
     if (request.keys.some(({ at }) => at >= batch.count)) {
       throw new PosternError('INVALID_REQUEST', '"keys" names a record that the batch does not have.')
@@ -162,6 +169,10 @@ export class Requests {
       from: formatId(page.from),
       through: formatId(page.through),
       more: page.more,
+    }
+    for (const batch of page.batches) {
+      this.sent.messages += batchCountOf(batch)
+      this.sent.bytes += batch.length
     }
     return [encodeHead(head), ...page.batches]
   }
@@ -209,6 +220,7 @@ export class Requests {
   }
 
   #refuse(seq: number | null, error: PosternError, reply: (frames: ReplyFrames) => void): void {
+    this.#options.broker.refusals.add(error.code)
     this.#options.onMalformed(error)
     reply([encodeHead({ op: 'error', seq, error: error.toBody() })])
   }

@@ -1,10 +1,13 @@
 import type { Socket } from 'node:net'
 import type { User } from '../auth/htpasswd.ts'
-import type { Refusal, Users } from '../auth/users.ts'
+import { loginRefusal } from '../auth/refusal.ts'
+import { mayPublish, mayReceive } from '../auth/rights.ts'
+import type { Users } from '../auth/users.ts'
 import type { Broker } from '../broker.ts'
 import type { Logger } from '../logger.ts'
-import { maxLegacyBytes, PosternError } from '../protocol/index.ts'
+import { maxLegacyBytes, PosternError, type Rights } from '../protocol/index.ts'
 import type { Handout, ReceiverRegister, Registration } from '../receivers.ts'
+import type { Traffic } from '../traffic.ts'
 import { JsonSplitter } from './json-splitter.ts'
 import { type Command, type Misunderstood, parseCommand } from './tcp-command.ts'
 import { AcknowledgedOutlet, LegacyOutlet, type Outlet } from './tcp-outlet.ts'
@@ -48,11 +51,15 @@ export interface ConnectionParts {
   /** Asked for each use, so that they can change while running. */
   readonly settings: () => TcpSettings
   readonly users: Pick<Users, 'login' | 'isCurrent' | 'reload'>
-  readonly broker: Pick<Broker, 'publish'>
+  /** What a user may do, by the rules as they are now. */
+  readonly rightsOf: (user: User) => Rights
+  readonly broker: Pick<Broker, 'publish' | 'refusals'>
   /** Where the receivers of a topic register. */
   readonly receiversOf: (topic: string) => ReceiverRegister
   readonly logger: Logger
   readonly counters: TcpCounters
+  readonly received: Traffic
+  readonly sent: Traffic
   readonly onLoggedIn: () => void
   readonly onClosed: () => void
 }
@@ -66,6 +73,7 @@ export class TcpConnection {
   readonly #registrations = new Map<string, Registration>()
   readonly #underWay = { messages: 0, bytes: 0 }
   #user: User | undefined
+  #rights: Rights | undefined
   #outlet: Outlet | undefined
   #wantsAnswers = false
   /** Nothing more is obeyed, and the socket is about to be closed. */
@@ -112,9 +120,17 @@ export class TcpConnection {
     if (this.#registrations.size > 0) this.reset()
   }
 
-  /** Whoever is no longer among the users, or has got another password, has to log in again. */
+  /**
+   * Whoever is no longer among the users, or has got another password, has to log in again; whoever may no longer receive
+   * what it does is let go.
+   */
   recheck(): void {
-    if (this.#user && !this.#parts.users.isCurrent(this.#user)) this.#refuse(new PosternError('UNAUTHORIZED'))
+    if (!this.#user) return
+    if (!this.#parts.users.isCurrent(this.#user)) return this.#refuse(new PosternError('UNAUTHORIZED'))
+    const rights = this.#parts.rightsOf(this.#user)
+    this.#rights = rights
+    const refused = [...this.#registrations.keys()].map(topic => mayReceive(rights, topic)).find(Boolean)
+    if (refused) this.#refuse(refused)
   }
 
   /** Obeys what has come, as far as it may. */
@@ -147,21 +163,28 @@ export class TcpConnection {
       void this.#login(command.id, command.name, command.password)
       return
     }
-    if (!this.#user) throw new PosternError('UNAUTHORIZED')
+    if (!this.#user || !this.#rights) throw new PosternError('UNAUTHORIZED')
     try {
-      this.#serve(command, this.#user, bytes)
+      this.#serve(command, this.#user, this.#rights, bytes)
     } catch (error) {
       if (!(error instanceof PosternError)) throw error
       this.#deny(command.id, error)
     }
   }
 
-  #serve(command: Exclude<Command | Misunderstood, { kind: 'login' }>, user: User, bytes: number): void {
+  #serve(
+    command: Exclude<Command | Misunderstood, { kind: 'login' }>,
+    user: User,
+    rights: Rights,
+    bytes: number,
+  ): void {
     switch (command.kind) {
       case 'register':
+        assertAllowed(mayReceive(rights, command.topic))
         return this.#register(command.id, command.topic)
       case 'message':
-        return this.#publish(command, user, bytes)
+        assertAllowed(mayPublish(rights, command.topic))
+        return this.#publish(command, rights, bytes)
       case 'ack':
         if (!this.#outlet) throw new PosternError('INVALID_REQUEST', 'Nothing is received here.')
         return this.#outlet.acknowledged(command.message)
@@ -181,9 +204,10 @@ export class TcpConnection {
     const outcome = await this.#parts.users.login(this.#address, { name, password })
     this.#isLoggingIn = false
     if (this.#isOver) return
-    if (typeof outcome === 'string') return this.#refuse(refusalOf(outcome), id)
+    if (typeof outcome === 'string') return this.#refuse(loginRefusal(outcome), id)
     clearTimeout(this.#deadline)
     this.#user = outcome
+    this.#rights = this.#parts.rightsOf(outcome)
     this.#splitter.maxBytes = this.#parts.settings().maxPayloadBytes + maxLabelBytes
     this.#parts.onLoggedIn()
     this.#answer('welcome', id)
@@ -198,7 +222,12 @@ export class TcpConnection {
       const registration = this.#parts.receiversOf(topic).register(
         topic,
         {
-          take: handouts => outlet.add(handouts.map(handout => parcelOf(handout, registration))),
+          take: handouts => {
+            const { sent } = this.#parts
+            sent.messages += handouts.length
+            for (const { message } of handouts) sent.bytes += message.weight
+            outlet.add(handouts.map(handout => parcelOf(handout, registration)))
+          },
           end: () => this.reset(),
         },
         outlet instanceof LegacyOutlet ? { window: { messages: 1024, bytes: maxLegacyBytes } } : {},
@@ -223,25 +252,36 @@ export class TcpConnection {
     return this.#outlet
   }
 
-  #publish({ id, topic, payload, key }: Command & { kind: 'message' }, user: User, bytes: number): void {
+  #publish(
+    { id, topic, payload, key }: Command & { kind: 'message' },
+    { identity }: Rights,
+    bytes: number,
+  ): void {
+    this.#parts.received.messages++
+    this.#parts.received.bytes += bytes
     this.#underWay.messages++
     this.#underWay.bytes += bytes
     const publication = { topic, type: '', binary: false, payload }
-    const keyed = key === undefined ? {} : { key: { key, identity: user.name } }
+    const keyed = key === undefined ? {} : { key: { key, identity } }
     this.#parts.broker.publish([{ publication, ...keyed }], ([receipt]) => {
       this.#underWay.messages--
       this.#underWay.bytes -= bytes
       if (!receipt || 'error' in receipt) {
         const error = receipt ? PosternError.fromBody(receipt.error) : new PosternError('INTERNAL')
-        this.#deny(id, error, topic)
+        this.#tellRefusal(id, error, topic)
       } else this.#answer('receipt', id, { message: receipt.id })
       // Not at once: a refusal may come while its message is still being read.
       if (this.#socket.isPaused() || this.#hasEnded) setImmediate(() => this.#read())
     })
   }
 
+  #deny(id: string, error: PosternError): void {
+    this.#parts.broker.refusals.add(error.code)
+    this.#tellRefusal(id, error)
+  }
+
   /** Tells who asked for answers, and the log in any case, that something was not done. */
-  #deny(id: string, error: PosternError, topic?: string): void {
+  #tellRefusal(id: string, error: PosternError, topic?: string): void {
     this.#parts.counters.tcpRefused++
     const { code, message: reason } = error
     this.#parts.logger.limited('refused', { socket: 'tcp', peer: this.#address, code, reason, topic })
@@ -320,10 +360,8 @@ function parcelOf({ message, deliveries, redelivered }: Handout, registration: R
   }
 }
 
-function refusalOf(refusal: Refusal): PosternError {
-  return refusal === 'wrong'
-    ? new PosternError('UNAUTHORIZED', 'The name or the password is wrong.')
-    : new PosternError('LOGIN_UNAVAILABLE')
+function assertAllowed(refused: PosternError | undefined): void {
+  if (refused) throw refused
 }
 
 function timeout(): PosternError {

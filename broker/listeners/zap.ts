@@ -33,10 +33,10 @@ export function decodeZapRequest(frames: readonly Uint8Array[]): ZapRequest | un
   }
 }
 
-/** What a question is answered with: 200 lets in, 400 does not and tells the client so, 500 is our own fault. */
+/** What a question is answered with: 200 lets in, 400 does not and tells the client so. */
 export function encodeZapReply(
   { envelope, id }: ZapRequest,
-  status: 200 | 400 | 500,
+  status: 200 | 400,
   name = '',
 ): (Uint8Array | string)[] {
   return [...envelope, version, id, String(status), '', name, '']

@@ -5,6 +5,7 @@ import type { DeliveryOutput, Handover } from '../delivery.ts'
 import type { Flow } from '../flow.ts'
 import type { Logger } from '../logger.ts'
 import {
+  batchCountOf,
   type DeliverReply,
   encodeHead,
   encodeMessages,
@@ -13,6 +14,7 @@ import {
   PosternError,
 } from '../protocol/index.ts'
 import type { EndedReceivers, ReceiverOutput, RemoteHandout } from '../remote-receivers.ts'
+import type { Traffic } from '../traffic.ts'
 import type { CurveDoor } from './curve-door.ts'
 import { type Dsn, type Endpoint, endpointAddress } from './dsn.ts'
 import { IngestReader } from './ingest.ts'
@@ -63,6 +65,10 @@ export interface Endpoints {
 /** The four ZeroMQ sockets of the broker: bytes in, bytes out. */
 export class ZeromqListener implements Output, DeliveryOutput, ReceiverOutput {
   readonly counters = { malformed: 0, undeliverable: 0 }
+  /** What has come by the ingest socket. */
+  readonly received: Traffic = { messages: 0, bytes: 0 }
+  /** What has gone out, once however many follow it; `handed` is what pullers and receivers got. */
+  readonly sent = { stream: nothing(), plain: nothing(), handed: nothing() }
   readonly #options: ZeromqOptions
   readonly #ingest: Pull
   readonly #requests: Router
@@ -101,6 +107,8 @@ export class ZeromqListener implements Output, DeliveryOutput, ReceiverOutput {
 
   stream(batch: Uint8Array): void {
     this.#send(this.#stream, batch)
+    this.sent.stream.messages += batchCountOf(batch)
+    this.sent.stream.bytes += batch.length
     this.#hasStreamed = true
     if (!this.#isQuiet) return
     this.#isQuiet = false
@@ -110,6 +118,8 @@ export class ZeromqListener implements Output, DeliveryOutput, ReceiverOutput {
 
   plain(payload: Uint8Array): void {
     this.#send(this.#plain, payload)
+    this.sent.plain.messages++
+    this.sent.plain.bytes += payload.length
   }
 
   hand(
@@ -143,6 +153,8 @@ export class ZeromqListener implements Output, DeliveryOutput, ReceiverOutput {
   ): void {
     if (this.#isClosing) return
     const batches = encodeMessages(parts.map(({ message }) => message))
+    this.sent.handed.messages += parts.length
+    for (const { length } of batches) this.sent.handed.bytes += length
     this.#requests.send([Buffer.from(peer, 'hex'), encodeHead(head), ...batches]).catch((error: unknown) => {
       if (this.#isClosing) return
       // ZMQ_ROUTER_MANDATORY tells a peer that is not there from one that does not read.
@@ -218,8 +230,16 @@ export class ZeromqListener implements Output, DeliveryOutput, ReceiverOutput {
 
   #take(broker: Broker, frames: readonly Uint8Array[]): void {
     const ingested = this.#reader.read(frames, broker.limits)
-    if (ingested.kind === 'batch') return broker.acceptBatch(ingested.batch)
-    if (ingested.kind === 'malformed') return this.malformed('ingest', ingested.error)
+    for (const { length } of frames) this.received.bytes += length
+    if (ingested.kind === 'malformed') {
+      broker.refusals.add(ingested.error.code)
+      return this.malformed('ingest', ingested.error)
+    }
+    if (ingested.kind === 'batch') {
+      this.received.messages += ingested.batch.count
+      return broker.acceptBatch(ingested.batch)
+    }
+    this.received.messages += ingested.publications.length
     for (const publication of ingested.publications) {
       try {
         broker.accept(publication)
@@ -275,6 +295,10 @@ export class ZeromqListener implements Output, DeliveryOutput, ReceiverOutput {
       this.#options.logger.limited('undeliverable', { reason: reasonOf(error) })
     })
   }
+}
+
+function nothing(): Traffic {
+  return { messages: 0, bytes: 0 }
 }
 
 function codeOf(error: unknown): unknown {

@@ -173,6 +173,11 @@ export function batchVersionOf(bytes: Uint8Array): number | undefined {
   return magic.some((byte, i) => bytes[i] !== byte) ? undefined : bytes[magic.length]
 }
 
+/** How many messages a batch has that is known to be one. */
+export function batchCountOf(bytes: Uint8Array): number {
+  return viewOf(bytes).getUint16(6)
+}
+
 /** Whether bytes claim to be a batch: they begin with the magic, and the lengths in them add up. */
 export function isBatch(bytes: Uint8Array): boolean {
   return decodeBatch(bytes) !== undefined

@@ -58,16 +58,34 @@ function isOpen(pattern: string): boolean {
   return pattern === anything || pattern.endsWith(`/${anything}`)
 }
 
-/** `below`: the pattern does not name the topic, but something below it. */
+/**
+ * `below`: the pattern does not name the topic, but something below it. Walks through both without taking them apart: it
+ * is done for each message that a client publishes, with each of its patterns.
+ */
 function compare(pattern: string, topic: string): 'fits' | 'below' | 'apart' {
-  const open = isOpen(pattern)
-  const parts = pattern.split('/')
-  if (open) parts.pop()
-  const segments = topic.split('/')
   // A wildcard names no topic of the system, whose rules are their own.
   if (isSystemTopic(topic) && !isSystemTopic(pattern)) return 'apart'
-  const common = Math.min(parts.length, segments.length)
-  for (let i = 0; i < common; i++) if (parts[i] !== anySegment && parts[i] !== segments[i]) return 'apart'
-  if (parts.length > segments.length) return 'below'
-  return open || parts.length === segments.length ? 'fits' : 'apart'
+  let at = 0
+  let from = 0
+  while (at < pattern.length) {
+    if (pattern.startsWith(anything, at)) return 'fits'
+    if (from > topic.length) return 'below'
+    const end = segmentEnd(pattern, at)
+    const to = segmentEnd(topic, from)
+    if (pattern[at] !== anySegment && !isSame(pattern, at, end, topic, from, to)) return 'apart'
+    at = end + 1
+    from = to + 1
+  }
+  return from > topic.length ? 'fits' : 'apart'
+}
+
+function segmentEnd(path: string, from: number): number {
+  const slash = path.indexOf('/', from)
+  return slash < 0 ? path.length : slash
+}
+
+function isSame(one: string, at: number, end: number, other: string, from: number, to: number): boolean {
+  if (end - at !== to - from) return false
+  for (let i = 0; i < end - at; i++) if (one.charCodeAt(at + i) !== other.charCodeAt(from + i)) return false
+  return true
 }

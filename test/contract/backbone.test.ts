@@ -7,6 +7,7 @@ import {
   PosternError,
   probeTopic,
 } from '../../broker/protocol/index.ts'
+import { TestKeys } from '../support/curve-keys.ts'
 import { MemoryBackbone } from '../support/memory-backbone.ts'
 import { startBrokerProcess } from '../support/processes.ts'
 import { Watchers } from '../support/watchers.ts'
@@ -61,6 +62,15 @@ async function relay(): Promise<Backbone> {
   return backbone
 }
 
+async function relayWithKeys(): Promise<Backbone> {
+  const keys = await TestKeys.make()
+  const curve = keys.add('here', 'functions')
+  const broker = await startBrokerProcess(keys.env)
+  const backbone = new Relay({ broker: broker.requests, curve, maxBufferedBytes: 64 * 1024 })
+  onTestFinished(() => backbone.close())
+  return backbone
+}
+
 async function memory(): Promise<Backbone> {
   const backbone = new MemoryBackbone({ maxBufferedBytes: 64 * 1024 })
   onTestFinished(() => backbone.close())
@@ -69,6 +79,7 @@ async function memory(): Promise<Backbone> {
 
 describe.each([
   { name: 'the built-in broker', open: relay },
+  { name: 'the built-in broker with keys', open: relayWithKeys },
   { name: 'memory', open: memory },
 ])('a backbone over $name', ({ open }) => {
   async function opened() {

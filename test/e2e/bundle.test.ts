@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { basename, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { Relay } from '#client'
 import { openReader } from '../support/chat-page.ts'
 import { describeInChromium, useChromium } from '../support/chromium.ts'
 import { EventClient } from '../support/event-client.ts'
@@ -14,6 +15,7 @@ import { post } from '../support/publish.ts'
 const run = promisify(execFile)
 
 import { loginOf, messageOf, registerOf, TcpClient } from '../support/tcp-client.ts'
+import { secret, signed } from '../support/token-keys.ts'
 import { userLines } from '../support/users.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -56,6 +58,7 @@ describe('the bundle, away from the project and from all packages', () => {
     const programs = names.filter(name => /^(broker|functions)\/.*\.js$/.test(name))
     // The local listener is loaded only by those who want it.
     expect(programs.sort()).toEqual([
+      'broker/jose.js',
       'broker/main.js',
       'broker/mysql2.js',
       'broker/password-worker.js',
@@ -91,6 +94,16 @@ describe('the bundle, away from the project and from all packages', () => {
     const answers = new Set<unknown>()
     while (answers.size < 4) answers.add((await client.answer())['command'])
     expect(answers).toEqual(new Set(['welcome', 'registered', 'receipt', 'message']))
+  })
+
+  it('takes tokens', async () => {
+    const file = join(await temporaryFolder(), 'config')
+    const access = [{ who: 'token:*', publish: ['**'] }]
+    await writeFile(file, JSON.stringify({ access, tokens: [{ algorithm: 'HS256', key: secret }] }))
+    const relay = new Relay({ broker: (await startBroker({ POSTERN_CONFIG: file })).requests })
+    onTestFinished(() => relay.close())
+    const token = await signed({ sub: 'amy', exp: 4_000_000_000 })
+    expect(await relay.authorize({ kind: 'token', token }, '')).toMatchObject({ identity: 'token:amy' })
   })
 
   it('shares one port among workers', async () => {

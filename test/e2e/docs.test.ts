@@ -142,6 +142,7 @@ const otherSettings: Readonly<Record<string, unknown>> = {
   requests: 'zmq-bind://ROUTER@127.0.0.2:0',
   stream: 'zmq-bind://PUB@127.0.0.2:0',
   tcp: 'tcp://127.0.0.1:0',
+  metrics: 'http://127.0.0.1:0',
   usersFile: '/dev/null',
   users: ['eve:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ='],
   reloadUsers: ['eve'],

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Backbone, Relay } from '../../broker/client/index.ts'
+import { type Backbone, type CurveKeys, Relay } from '../../broker/client/index.ts'
+import { TestKeys } from './curve-keys.ts'
 import { MemoryBackbone, type MemoryBackboneOptions } from './memory-backbone.ts'
 import { startBrokerProcess, temporaryFolder } from './processes.ts'
 
@@ -18,6 +19,18 @@ export function backbonePairs(settings: Pick<MemoryBackboneOptions, 'maxUnpulled
         await writeFile(config, JSON.stringify(settings))
         const broker = await startBrokerProcess({ POSTERN_CONFIG: config })
         return [new Relay({ broker: broker.requests }), new Relay({ broker: broker.requests })]
+      },
+    },
+    {
+      name: 'the built-in broker with keys',
+      async open(): Promise<[Backbone, Backbone]> {
+        const keys = await TestKeys.make()
+        const config = join(await temporaryFolder(), 'broker.config.json')
+        await writeFile(config, JSON.stringify(settings))
+        const [here, there] = [keys.add('here', 'functions'), keys.add('there', 'functions')]
+        const broker = await startBrokerProcess({ POSTERN_CONFIG: config, ...keys.env })
+        const relay = (curve: CurveKeys) => new Relay({ broker: broker.requests, curve })
+        return [relay(here), relay(there)]
       },
     },
     {

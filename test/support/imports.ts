@@ -67,7 +67,7 @@ const rules: readonly Rule[] = [
   },
   {
     files: /^broker\/listeners\//,
-    may: [protocol, /^broker\/listeners\//, node, 'zeromq'],
+    may: [protocol, /^broker\/listeners\//, /^broker\/auth\/(refusal|rights)\.ts$/, node, 'zeromq'],
     types: [
       core,
       'broker/logger.ts',
@@ -86,23 +86,39 @@ const rules: readonly Rule[] = [
   },
   {
     files: /^broker\/tcp-door\.ts$/,
-    may: ['broker/auth/users.ts', /^broker\/listeners\//],
-    types: [core, 'broker/config.ts', 'broker/logger.ts', 'broker/receivers.ts'],
+    may: [/^broker\/listeners\//],
+    types: [
+      'broker/auth/ruled-authority.ts',
+      'broker/auth/users.ts',
+      core,
+      'broker/config.ts',
+      'broker/logger.ts',
+      'broker/receivers.ts',
+    ],
   },
   {
     files: /^broker\/config\.ts$/,
     may: [
       protocol,
+      'broker/access-settings.ts',
       'broker/auth/user-list.ts',
       'broker/config-file.ts',
       'broker/auth/curve-access.ts',
       'broker/auth/curve-folder.ts',
       'broker/exposure.ts',
+      'broker/setting.ts',
+      'broker/topic-settings.ts',
       'broker/listeners/dsn.ts',
       'broker/logger.ts',
       'broker/topic-rules.ts',
       'valibot',
     ],
+  },
+  { files: /^broker\/setting\.ts$/, may: ['valibot'] },
+  { files: /^broker\/topic-settings\.ts$/, may: [protocol, 'broker/setting.ts', 'valibot'] },
+  {
+    files: /^broker\/access-settings\.ts$/,
+    may: [protocol, /^broker\/auth\/(rules|token-key)\.ts$/, 'broker/setting.ts', node, 'valibot'],
   },
   {
     files: /^broker\/metrics\//,

@@ -1,4 +1,5 @@
 import { onTestFinished } from 'vitest'
+import { RuledAuthority } from '../../broker/auth/ruled-authority.ts'
 import type { Config } from '../../broker/config.ts'
 import { loadConfig } from '../../broker/config.ts'
 import { TcpDoor } from '../../broker/tcp-door.ts'
@@ -9,6 +10,7 @@ import { TestLogger, userLines } from './users.ts'
 export interface OpenDoor {
   readonly port: number
   readonly door: TcpDoor
+  readonly authority: RuledAuthority
   readonly logger: TestLogger
   /** The log behind it, whose turns end by themselves. */
   readonly test: TestBroker
@@ -29,8 +31,15 @@ export async function openDoor(settings: Partial<Config> = {}, limit = 0): Promi
   const logger = new TestLogger()
   const test = new TestBroker({ maxPayloadBytes: config.maxPayloadBytes })
   const sms = new MemoryReceivers('sms')
-  const door = new TcpDoor(config, {
+  const authority = new RuledAuthority(config, {
     logger,
+    monotonicMs: () => performance.now(),
+    nowMs: () => test.nowMs,
+  })
+  await authority.start()
+  const door = await TcpDoor.make(config, {
+    logger,
+    authority,
     durableOf: topic => (topic === 'sms' ? sms : undefined),
     limitOf: () => limit,
   })
@@ -44,11 +53,18 @@ export async function openDoor(settings: Partial<Config> = {}, limit = 0): Promi
       }
     })
   }
-  const { port } = await door.start({ host: '127.0.0.1', port: 0 }, { publish })
-  onTestFinished(() => door.stop())
+  const { port } = await door.start(
+    { host: '127.0.0.1', port: 0 },
+    { publish, refusals: test.broker.refusals },
+  )
+  onTestFinished(async () => {
+    await door.stop()
+    await authority.close()
+  })
   return {
     port,
     door,
+    authority,
     logger,
     test,
     sms,

@@ -2,11 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { addServerKey } from '../../broker/auth/curve-keys.ts'
 import { type Config, ConfigError, loadConfig } from '../../broker/config.ts'
 
 let folder = ''
+let curveKeys = ''
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'postern-config-'))
+  curveKeys = join(folder, 'keys')
+  addServerKey(curveKeys)
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -100,6 +104,27 @@ describe('the environment', () => {
     expect(complaint({}, { POSTERN_LOG_LEVEL: 'loud' })).toBe(
       'The setting POSTERN_LOG_LEVEL (logLevel) is "loud": allowed is debug, info, warn, error.',
     )
+  })
+})
+
+describe('the address of the metrics', () => {
+  it('is one of this machine, or off', () => {
+    expect(load({}).metrics).toBeUndefined()
+    for (const metrics of ['http://127.0.0.1:9464', 'http://127.0.0.1:9464/'])
+      expect(load({ metrics }).metrics).toEqual({ host: '127.0.0.1', port: 9464 })
+    expect(load({ metrics: 'http://[::1]:9464' }).metrics).toEqual({ host: '::1', port: 9464 })
+  })
+
+  it.each([
+    ['http://0.0.0.0:9464', 'loopback'],
+    ['http://192.0.2.1:9464', 'loopback'],
+    ['http://*:9464', 'loopback'],
+    ['https://127.0.0.1:9464', 'http://host:port, or off'],
+    ['http://127.0.0.1:9464/metrics', 'http://host:port, or off'],
+    ['127.0.0.1:9464', 'http://host:port, or off'],
+  ])('is not %s, whatever plaintext says', (metrics, allowed) => {
+    expect(complaint({ metrics, plaintext: 'anywhere' })).toContain(`The setting metrics is "${metrics}": `)
+    expect(complaint({ metrics, plaintext: 'anywhere' })).toContain(allowed)
   })
 })
 
@@ -253,6 +278,21 @@ describe('a socket without encryption', () => {
     expect(message).toContain('set plaintext to "anywhere" (POSTERN_PLAINTEXT)')
   })
 
+  it('is told how to get keys where they help', () => {
+    expect(complaint({ ingest: 'zmq-bind://PULL@*:5000' })).toContain(
+      'Make keys with "broker keys" (curveKeys)',
+    )
+    expect(complaint({ tcp: 'tcp://*:8887' })).not.toContain('keys')
+  })
+
+  it('may be anywhere when it asks for keys, and not when it is exempt', () => {
+    const everywhere = { ingest: 'zmq-bind://PULL@*:5000', stream: 'zmq-bind://PUB@*:6001', curveKeys }
+    expect(() => load(everywhere)).not.toThrow()
+    expect(() => load({ ...everywhere, curveExempt: ['plain'] })).not.toThrow()
+    expect(complaint({ ...everywhere, curveExempt: ['ingest'] })).toContain('The setting ingest names *:5000')
+    expect(complaint({ ...everywhere, tcp: 'tcp://*:8887' })).toContain('The setting tcp names *:8887')
+  })
+
   it('may be anywhere on a network that nobody else can enter', () => {
     expect(addressOf(load({ plaintext: 'anywhere', ingest: 'zmq-bind://PULL@*:5000' }).ingest)).toBe('*:5000')
     expect(() => load({ ingest: 'zmq-bind://PULL@*:5000' }, { POSTERN_PLAINTEXT: 'anywhere' })).not.toThrow()
@@ -263,4 +303,28 @@ describe('a socket without encryption', () => {
       '127.0.0.1:1 ::1:1 localhost:2',
     )
   })
+})
+
+describe('the keys', () => {
+  it('need two endpoints of each socket while the broker has two of them', () => {
+    const two = join(mkdtempSync(join(folder, 'two-')), 'keys')
+    addServerKey(two)
+    addServerKey(two)
+    const sockets = {
+      ingest: 'zmq-bind://PULL@*:5000;*:5010',
+      requests: 'zmq-bind://ROUTER@*:5001;*:5011',
+      stream: 'zmq-bind://PUB@*:6001;*:6011',
+    }
+    expect(complaint({ ...sockets, curveKeys: two })).toContain(
+      'The setting plain names one endpoint, and the broker has two',
+    )
+    expect(() => load({ ...sockets, curveKeys: two, curveExempt: ['plain'] })).not.toThrow()
+    expect(() => load({ ...sockets, curveKeys: two, plain: 'zmq-bind://PUB@*:6000;*:6010' })).not.toThrow()
+  })
+
+  it.each([
+    [{ curveKeys: '/nowhere' }, 'The setting curveKeys: /nowhere/broker.json cannot be read: '],
+    [{ curveExempt: ['tcp'] }, 'is "tcp": allowed is a list of ingest, plain, requests, stream.'],
+    [{ curveExempt: ['stream'] }, 'requests and stream go together'],
+  ])('are refused as %j', (settings, told) => expect(complaint(settings)).toContain(told))
 })

@@ -99,6 +99,7 @@ describe('the table of the broker’s settings', () => {
       requests: 'zmq-bind://ROUTER@127.0.0.1:7002',
       stream: 'zmq-bind://PUB@127.0.0.1:7003',
       tcp: 'tcp://127.0.0.1:7004',
+      metrics: 'http://127.0.0.1:7005',
       usersFile: '/dev/null',
       curveKeys,
       plaintext: 'anywhere',
