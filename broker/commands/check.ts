@@ -72,7 +72,12 @@ function inWords(config: Config, path: string | undefined): string {
     ['plain', `${addressesOf(config.plain)}: payloads of ${config.defaultTopic}`],
     ['requests', `${addressesOf(config.requests)}: functions ask here`],
     ['stream', `${addressesOf(config.stream)}: the whole log, for functions`],
-    ['tcp', config.tcp ? endpointAddress(config.tcp) : 'off'],
+    [
+      'tcp',
+      config.tcp
+        ? `${endpointAddress(config.tcp)}, ${counted(readUsers(config).size, 'user')} ${usersOf(config)}`
+        : 'off',
+    ],
     ...accessOf(config),
     ['plaintext', `may be spoken on ${config.plaintext === 'loopback' ? 'loopback only' : 'any address'}`],
     ['keys', keysOf(config)],
@@ -105,14 +110,12 @@ function keysOf({ curveKeys, curveExempt }: Config): string {
 }
 
 function accessOf(config: Config): [string, string][] {
-  const { access, tokens, tcp } = config
-  const users = `${counted(readUsers(config).size, 'user')} ${usersOf(config)}`
-  if (access.length === 0)
-    return [['access', `no rules: everybody may do everything${tcp ? `; at the TCP door ${users}` : ''}`]]
+  const { access, tokens } = config
+  if (access.length === 0) return [['access', 'no rules: everybody may do everything']]
   const algorithms = tokens.map(({ algorithm }) => algorithm).join(', ')
   return [
     ['access', `${counted(access.length, 'rule')}: what none of them allows is refused`],
-    ['users', users],
+    ['users', `${counted(readUsers(config).size, 'user')} ${usersOf(config)}`],
     ['tokens', tokens.length === 0 ? 'are not taken' : `of ${counted(tokens.length, 'key')}: ${algorithms}`],
   ]
 }
