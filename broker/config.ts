@@ -147,7 +147,7 @@ const schema = (env: Env) =>
     tcp: v.optional(tcpAddress, 'off'),
     /** Where Prometheus finds `/metrics`: a loopback address such as `http://127.0.0.1:9464`, or `off`. */
     metrics: v.optional(metricsAddress, 'off'),
-    /** An htpasswd file of those who may log in there, or empty. */
+    /** An htpasswd file of those who may log in, or empty. */
     usersFile: v.optional(v.string('allowed is a file'), ''),
     /** Lines of the same form. They beat the file. */
     users: v.optional(v.array(text, 'allowed is a list of lines name:hash'), []),

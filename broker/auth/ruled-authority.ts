@@ -57,8 +57,14 @@ export class RuledAuthority implements Authority {
 
   async authorize(credential: Credential, address: string): Promise<Rights> {
     if (this.#access.isOpen) return openRights
-    const identity = await this.#identify(credential, address)
-    return rightsOf(identity, this.#settings.access)
+    try {
+      const identity = await this.#identify(credential, address)
+      return rightsOf(identity, this.#settings.access)
+    } catch (error) {
+      if (error instanceof PosternError) throw error
+      this.#parts.logger.limited('authorize-failed', { reason: String(error) })
+      throw new PosternError('LOGIN_UNAVAILABLE')
+    }
   }
 
   /** The rights of a user who has logged in. */

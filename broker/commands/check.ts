@@ -78,6 +78,7 @@ function inWords(config: Config, path: string | undefined): string {
         ? `${endpointAddress(config.tcp)}, ${counted(readUsers(config).size, 'user')} ${usersOf(config)}`
         : 'off',
     ],
+    ...accessOf(config),
     ['plaintext', `may be spoken on ${config.plaintext === 'loopback' ? 'loopback only' : 'any address'}`],
     ['keys', keysOf(config)],
     ['data', resolve(config.data)],
@@ -106,6 +107,17 @@ function keysOf({ curveKeys, curveExempt }: Config): string {
   const { clients } = readCurveFolder(curveKeys)
   const asked = curveSockets.filter(socket => !curveExempt.includes(socket))
   return `asked for at ${asked.join(', ')}; ${counted(clients.length, 'client')} in ${curveKeys}`
+}
+
+function accessOf(config: Config): [string, string][] {
+  const { access, tokens } = config
+  if (access.length === 0) return [['access', 'no rules: everybody may do everything']]
+  const algorithms = tokens.map(({ algorithm }) => algorithm).join(', ')
+  return [
+    ['access', `${counted(access.length, 'rule')}: what none of them allows is refused`],
+    ['users', `${counted(readUsers(config).size, 'user')} ${usersOf(config)}`],
+    ['tokens', tokens.length === 0 ? 'are not taken' : `of ${counted(tokens.length, 'key')}: ${algorithms}`],
+  ]
 }
 
 function usersOf({ usersFile, users }: Config): string {

@@ -12,7 +12,7 @@ export const command = defineCommand({
   POSTERN_STREAM         the whole log, for functions   zmq-bind://PUB@127.0.0.1:6001
   POSTERN_TCP            for PHPMessageBroker's clients off, or such as tcp://127.0.0.1:8887
   POSTERN_METRICS        where Prometheus asks          off, or such as http://127.0.0.1:9464
-  POSTERN_USERS          htpasswd file of those who may log in there
+  POSTERN_USERS          htpasswd file of those who may log in
   POSTERN_DATA           folder of journal and history  data
   POSTERN_DEFAULT_TOPIC  topic of messages without one  chat
   POSTERN_PLAINTEXT      loopback, or anywhere on a private network

@@ -58,6 +58,7 @@ describe('the bundle, away from the project and from all packages', () => {
     const programs = names.filter(name => /^(broker|functions)\/.*\.js$/.test(name))
     // The local listener is loaded only by those who want it.
     expect(programs.sort()).toEqual([
+      'broker/commands.js',
       'broker/jose.js',
       'broker/main.js',
       'broker/mysql2.js',

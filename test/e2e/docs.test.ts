@@ -12,8 +12,11 @@ import { startBroker } from '../../broker/service.ts'
 import { describeInChromium, launchChromium } from '../support/chromium.ts'
 import { type Command, startCommand } from '../support/command.ts'
 import { describeWithCurl } from '../support/curl.ts'
+import { TestKeys } from '../support/curve-keys.ts'
 import { codeBlocks, codeOf, sectionsOf, tableUnder } from '../support/papers.ts'
 import { startBrokerProcess, startFunctionsProcess, temporaryFolder } from '../support/processes.ts'
+import { secret } from '../support/token-keys.ts'
+import { userLines } from '../support/users.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readme = await readFile(join(root, 'README.md'), 'utf8')
@@ -74,7 +77,14 @@ describeInChromium('the script of the README', () => {
 describe('the paper of the broker', () => {
   it('has requests that a real broker answers as it shows', async () => {
     const POSTERN_CONFIG = join(await temporaryFolder(), 'config.json')
-    await writeFile(POSTERN_CONFIG, JSON.stringify({ topics: { sms: { durable: true } } }))
+    await writeFile(
+      POSTERN_CONFIG,
+      JSON.stringify({
+        topics: { sms: { durable: true } },
+        users: [userLines.amy],
+        access: [{ who: 'user:amy', publish: ['chat/**'], subscribe: ['chat/**', 'news'] }],
+      }),
+    )
     const broker = await startBrokerProcess({ POSTERN_CONFIG })
     const dealer = new Dealer({ linger: 0 })
     dealer.connect(broker.requests)
@@ -114,9 +124,10 @@ describe('the paper of the broker', () => {
     }
     const service = await startBroker(await load({}), { logger: quiet })
     onTestFinished(() => service.stop())
+    const others: typeof otherSettings = { ...otherSettings, curveKeys: (await TestKeys.make()).folder }
     for (const [setting = '', , , , onHangup] of tableUnder(brokerPaper, 'Settings')) {
       const [group, ...inner] = setting.split('.')
-      const changed = otherSettings[setting] ?? 70_000
+      const changed = others[setting] ?? 70_000
       const value =
         inner.length === 0
           ? changed
@@ -137,6 +148,7 @@ const onFreePorts = {
 
 /** Other values than the defaults, for settings that are no numbers. */
 const otherSettings: Readonly<Record<string, unknown>> = {
+  curveExempt: ['ingest'],
   ingest: 'zmq-bind://PULL@127.0.0.2:0',
   plain: 'zmq-bind://PUB@127.0.0.2:0',
   requests: 'zmq-bind://ROUTER@127.0.0.2:0',
@@ -146,6 +158,8 @@ const otherSettings: Readonly<Record<string, unknown>> = {
   usersFile: '/dev/null',
   users: ['eve:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ='],
   reloadUsers: ['eve'],
+  access: [{ who: '*' }],
+  tokens: [{ algorithm: 'HS256', key: secret }],
   plaintext: 'anywhere',
   data: 'elsewhere',
   defaultTopic: 'news',

@@ -139,7 +139,9 @@ describe('a change', () => {
 
   it('decides about whom it meets while it is looked at', async () => {
     const { authority, login } = await begin(settings({ tokens: [tokenKey()] }))
-    const token = authority.authorize({ kind: 'token', token: await signed({ exp }) }, here)
+    const credential = { kind: 'token', token: await signed({ exp }) } as const
+    await authority.authorize(credential, here)
+    const token = authority.authorize(credential, here)
     const password = login('amy', 'secret')
     authority.reload(settings({ users: [userLines.bob] }))
     await expect(token).rejects.toMatchObject({ message: 'Tokens are not taken here.' })
@@ -159,6 +161,7 @@ describe('a change', () => {
     authority.reload(settings({ usersFile: '/nowhere/users' }))
     await logger.says('users-not-loaded')
     expect(authority.access.isOpen).toBe(false)
-    await expect(login('amy', 'secret')).rejects.toBeInstanceOf(Error)
+    await expect(login('amy', 'secret')).rejects.toMatchObject({ code: 'LOGIN_UNAVAILABLE' })
+    expect(logger.events.at(-1)).toBe('authorize-failed')
   })
 })

@@ -1,3 +1,4 @@
+import { addClientKey } from '../../../broker/auth/curve-keys.ts'
 import type { Bench, Group } from '../bench.ts'
 import { processorSeconds } from '../meter.ts'
 import { type Running, type Stage, startCommand, startNode } from '../program.ts'
@@ -27,7 +28,7 @@ export const zeromq: Group = {
         return {
           name: nameOf(path),
           isOwn: path.isOwn,
-          ...(control && path !== control && { control: nameOf(control) }),
+          ...(control && path !== control && { control: nameOf(path.control ?? control) }),
           run: () => carry(path, bytes, bench.scale.isQuick ? 'count=500' : 'seconds=0.7'),
         }
       }),
@@ -41,6 +42,8 @@ export const zeromq: Group = {
 interface Path {
   readonly name: string
   readonly isOwn: boolean
+  /** What it is compared with. Default: the first. */
+  readonly control?: Path
   readonly publisher: Running
   readonly middlePid: number
   readonly subscriber: Running
@@ -75,15 +78,14 @@ async function startPaths(bench: Bench, stage: Stage, leftOut: string[]): Promis
     }),
   )
   const batches = await bench.postern.startBroker(stage)
-  paths.push(
-    await join({
-      name: 'Postern: Sender → log → Relay, batches',
-      isOwn: true,
-      publisher: await startEnd(stage, 'publisher', 'sender', batches.ingest),
-      subscriber: await startEnd(stage, 'subscriber', 'relay', batches.requests),
-      middlePid: batches.pid,
-    }),
-  )
+  const inPlain = await join({
+    name: 'Postern: Sender → log → Relay, batches',
+    isOwn: true,
+    publisher: await startEnd(stage, 'publisher', 'sender', batches.ingest),
+    subscriber: await startEnd(stage, 'subscriber', 'relay', batches.requests),
+    middlePid: batches.pid,
+  })
+  paths.push(inPlain, await startWithKeys(bench, stage, inPlain))
   const frames = await bench.postern.startBroker(stage)
   const name = `Postern: ingest → log → plain, ${c ? 'clients in C' : 'zeromq.js'}, a frame each`
   paths.push(
@@ -100,6 +102,24 @@ async function startPaths(bench: Bench, stage: Stage, leftOut: string[]): Promis
     }),
   )
   return paths
+}
+
+/** The same, encrypted. */
+async function startWithKeys(bench: Bench, stage: Stage, control: Path): Promise<Path> {
+  const curveKeys = `${stage.folder}/keys`
+  addClientKey(curveKeys, 'publisher', ['publisher'])
+  addClientKey(curveKeys, 'subscriber', ['functions'])
+  const broker = await bench.postern.startBroker(stage, { curveKeys })
+  const end = (name: string, way: string, endpoint: string) =>
+    startNode(stage, `test/bench/zeromq/${name}.ts`, [way, endpoint, `${curveKeys}/${name}.json`])
+  return join({
+    name: `${control.name}, with keys`,
+    isOwn: true,
+    control,
+    publisher: await end('publisher', 'sender', broker.ingest),
+    subscriber: await end('subscriber', 'relay', broker.requests),
+    middlePid: broker.pid,
+  })
 }
 
 function startEnd(stage: Stage, file: string, way: string, endpoint: string): Promise<Running> {

@@ -1,11 +1,12 @@
 /**
- * Publishes numbered messages as fast as they are taken. Usage: publisher.ts frames|sender ENDPOINT
+ * Publishes numbered messages as fast as they are taken. Usage: publisher.ts frames|sender ENDPOINT [KEYS]
+ * `KEYS` is the file of keys for a broker that asks for some.
  * With `frames` each is a frame of zeromq.js, with `sender` they go through Postern's client, which makes batches.
  * Its commands are those of `publisher.c`.
  */
 import { createInterface } from 'node:readline'
 import { Push } from 'zeromq'
-import { Sender } from '../../../broker/client/index.ts'
+import { readCurveKeys, Sender } from '../../../broker/client/index.ts'
 import { Command } from '../load/command.ts'
 import { clockUs } from '../load/histogram.ts'
 import { createPayload, numberPayload } from '../load/payload.ts'
@@ -17,9 +18,12 @@ const burst = 1024
 /** Hands over one message. Resolves when it has been taken. */
 type Send = (payload: Buffer) => Promise<void>
 
-const [way, endpoint = ''] = process.argv.slice(2)
+const [way, endpoint = '', keys] = process.argv.slice(2)
+const curve = keys === undefined ? {} : { curve: readCurveKeys(keys) }
 const send =
-  way === 'sender' ? throughSender(new Sender({ ingest: endpoint })) : asFrames(new Push({ linger: 0 }))
+  way === 'sender'
+    ? throughSender(new Sender({ ingest: endpoint, ...curve }))
+    : asFrames(new Push({ linger: 0 }))
 
 function throughSender(sender: Sender): Send {
   return payload => sender.send(relayTopic, payload)

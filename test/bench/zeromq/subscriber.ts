@@ -1,11 +1,12 @@
 /**
- * Takes numbered messages and checks them. Usage: subscriber.ts frames|relay ENDPOINT
+ * Takes numbered messages and checks them. Usage: subscriber.ts frames|relay ENDPOINT [KEYS]
+ * `KEYS` is the file of keys for a broker that asks for some.
  * With `frames` each is a frame of zeromq.js, with `relay` they come through Postern's client: what functions do.
  * Its commands are those of `subscriber.c`.
  */
 import { createInterface } from 'node:readline'
 import { Subscriber } from 'zeromq'
-import { Relay } from '../../../broker/client/index.ts'
+import { Relay, readCurveKeys } from '../../../broker/client/index.ts'
 import { Command } from '../load/command.ts'
 import { clockUs, Histogram, sinceUs } from '../load/histogram.ts'
 import { readNumber } from '../load/payload.ts'
@@ -41,8 +42,9 @@ function take(payload: Uint8Array, nowUs: number): void {
   }
 }
 
-const [way, endpoint = ''] = process.argv.slice(2)
-if (way === 'relay') followRelay(new Relay({ broker: endpoint }))
+const [way, endpoint = '', keys] = process.argv.slice(2)
+const curve = keys === undefined ? {} : { curve: readCurveKeys(keys) }
+if (way === 'relay') followRelay(new Relay({ broker: endpoint, ...curve }))
 else void followFrames(new Subscriber({ linger: 0, receiveHighWaterMark: 0 }))
 
 function followRelay(relay: Relay): void {
