@@ -23,6 +23,8 @@ export class Gate {
   readonly #nowMs: () => number
   /** In the order of their last use. */
   readonly #passes = new Map<string, ClientPass>()
+  /** Those with something open. They are told of a change, whether they are still found by a digest or not. */
+  readonly #open = new Set<ClientPass>()
   /** What the broker is being asked, so that many connections of one client at once are one question. */
   readonly #asked = new Map<string, Promise<Pass>>()
   readonly #known = Promise.withResolvers<void>()
@@ -32,7 +34,13 @@ export class Gate {
     this.#options = options
     this.#nowMs = options.nowMs ?? Date.now
     options.backbone.onAccessChange(() => this.#changed())
+    this.#wasOpen = options.backbone.access?.isOpen
     if (this.isKnown) this.#known.resolve()
+  }
+
+  /** There are no rules: everybody has {@link openPass}. */
+  get isOpen(): boolean {
+    return this.#options.backbone.access?.isOpen === true
   }
 
   /** Whether the broker has said if there are rules. */
@@ -55,7 +63,6 @@ export class Gate {
     const { backbone } = this.#options
     const { access } = backbone
     if (!access) return backbone.ready().then(() => this.enter(credential, address))
-    this.#wasOpen = access.isOpen
     if (access.isOpen) return openPass
     const key = createHash('sha256').update(JSON.stringify(credential)).digest('base64')
     const known = this.#passes.get(key)
@@ -72,8 +79,8 @@ export class Gate {
     const asked = authorize()
       .then(rights => {
         if (rights.isOpen) return openPass
-        // One that has something open goes on: it has to be found when something changes.
-        const pass = this.#passes.get(key) ?? new ClientPass({ authorize, nowMs: this.#nowMs })
+        const pass =
+          this.#passes.get(key) ?? new ClientPass({ authorize, nowMs: this.#nowMs, open: this.#open })
         pass.take(rights)
         // What has changed meanwhile may not be in the answer.
         if (version !== backbone.access?.version) pass.outdate()
@@ -91,11 +98,8 @@ export class Gate {
     this.#passes.delete(key)
     this.#passes.set(key, pass)
     if (this.#passes.size <= maxPasses) return
-    for (const [oldKey, old] of this.#passes) {
-      if (!old.isIdle) continue
-      this.#passes.delete(oldKey)
-      return
-    }
+    const [oldest] = this.#passes.keys()
+    if (oldest !== undefined) this.#passes.delete(oldest)
   }
 
   #changed(): void {
@@ -104,9 +108,7 @@ export class Gate {
     if (this.#wasOpen && isOpen === false) this.#options.onRules()
     this.#wasOpen = isOpen
     this.#asked.clear()
-    for (const [key, pass] of this.#passes) {
-      pass.outdate()
-      if (pass.isIdle) this.#passes.delete(key)
-    }
+    for (const pass of new Set([...this.#passes.values(), ...this.#open])) pass.outdate()
+    for (const [key, pass] of this.#passes) if (pass.isIdle) this.#passes.delete(key)
   }
 }

@@ -1,7 +1,13 @@
 import { anonymous, openRights, PosternError, type Rights } from '#protocol'
 
-/** How long the broker is left alone when it could not say what a client may do. */
+/** How long the broker is left alone when it could not say what a client may do … */
 const retryMs = 1000
+
+/**
+ * … and how often it is asked. Threat: who has lost a right and lets logins fail at its address would keep what is open,
+ * since no password from there is looked at.
+ */
+const maxTries = 30
 
 /** The longest delay that `setTimeout` knows. */
 const maxDelayMs = 2 ** 31 - 1
@@ -35,6 +41,8 @@ export interface ClientPassOptions {
   readonly authorize: () => Promise<Rights>
   /** Unix time. */
   readonly nowMs: () => number
+  /** The passes with which something is open. This one enters itself, and leaves. */
+  readonly open: Set<ClientPass>
 }
 
 const noRights: Rights = { identity: anonymous, isOpen: false, grants: [] }
@@ -48,6 +56,7 @@ export class ClientPass implements Pass {
   #refused = false
   #timer: NodeJS.Timeout | undefined
   #renewal = 0
+  #tries = 0
 
   constructor(options: ClientPassOptions) {
     this.#options = options
@@ -65,12 +74,11 @@ export class ClientPass implements Pass {
 
   guard(guarded: Guarded): () => void {
     this.#guarded.add(guarded)
-    if (this.#isOutdated) this.renew()
+    this.#options.open.add(this)
+    // What was true at the door may have changed on the way.
+    if (this.isOver) this.renew()
     else if (this.#timer === undefined) this.#awaitExpiry()
-    return () => {
-      this.#guarded.delete(guarded)
-      if (this.isIdle) this.#forgetTimer()
-    }
+    return () => this.#leave(guarded)
   }
 
   /** Something has changed for it. With nothing open it is only not used again. */
@@ -89,7 +97,10 @@ export class ClientPass implements Pass {
       },
       (error: unknown) => {
         if (renewal !== this.#renewal) return
-        if (error instanceof PosternError && error.code === 'UNAUTHORIZED') this.#refuse(error)
+        const { code } = error instanceof PosternError ? error : {}
+        if (code === 'LOGIN_UNAVAILABLE') this.#tries++
+        if (error instanceof PosternError && (code === 'UNAUTHORIZED' || this.#tries >= maxTries))
+          this.#refuse(error)
         // Threat: a right that ends while the broker is away.
         else if (this.#remainingMs <= 0) this.#refuse(expired())
         else this.#timer = setTimeout(() => this.renew(), Math.min(retryMs, this.#remainingMs))
@@ -108,6 +119,7 @@ export class ClientPass implements Pass {
     this.rights = rights
     this.#isOutdated = false
     this.#refused = false
+    this.#tries = 0
     for (const guarded of [...this.#guarded]) {
       const error = guarded.refusal(rights)
       if (error) this.#revoke(guarded, error)
@@ -127,12 +139,22 @@ export class ClientPass implements Pass {
 
   #refuse(error: PosternError): void {
     this.#refused = true
+    this.#tries = 0
     this.#forgetTimer()
     for (const guarded of [...this.#guarded]) this.#revoke(guarded, error)
   }
 
   #revoke(guarded: Guarded, error: PosternError): void {
-    if (this.#guarded.delete(guarded)) guarded.revoke(error)
+    if (this.#leave(guarded)) guarded.revoke(error)
+  }
+
+  #leave(guarded: Guarded): boolean {
+    const wasOpen = this.#guarded.delete(guarded)
+    if (this.isIdle) {
+      this.#forgetTimer()
+      this.#options.open.delete(this)
+    }
+    return wasOpen
   }
 
   #forgetTimer(): void {

@@ -86,6 +86,7 @@ const acknowledgement = v.object({
 
 async function acknowledge(event: H3Event, context: Context): Promise<HTTPResponse> {
   const { backbone } = context
+  const { rights } = await admit(event, context)
   const body = await readBody(event, largestBodyBytes)
   if (body === undefined)
     throw new PosternError(
@@ -97,7 +98,6 @@ async function acknowledge(event: H3Event, context: Context): Promise<HTTPRespon
     throw new PosternError('INVALID_REQUEST', 'The body must be JSON: {"topic": "…", "ids": ["…"]}.')
   const topic =
     told.output.topic === undefined ? await defaultTopicOf(backbone) : parseReceivedTopic(told.output.topic)
-  const { rights } = await admit(event, context)
   demand(mayReceive(rights, topic))
   const ids = [...new Set(told.output.ids)]
   const unknown = ids.length > 0 ? await backbone.acknowledge(topic, ids).catch(throwAs(unacknowledged)) : []

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, type Mock, vi } from 'vitest'
 import { mayPublish } from '#auth'
-import type { Credential, PosternError, Rights } from '#protocol'
+import { type Credential, PosternError, type Rights } from '#protocol'
 import { Gate } from '../../functions/gate.ts'
 import type { Guarded } from '../../functions/pass.ts'
 import type { AccessTable } from '../support/memory-access.ts'
@@ -150,15 +150,50 @@ describe('a gate', () => {
     expect(open.revoked).toMatchObject({ code: 'FORBIDDEN' })
   })
 
-  it('forgets clients with nothing open first', async () => {
-    begin({ rules: [rule('*', ['a'])], users: { amy: 'secret' }, tokens: manyTokens(10_010) })
+  it('finds what is open with a pass that it has forgotten itself', async () => {
+    const tokens = manyTokens(10_010)
+    begin({ rules: [rule('*', ['a'])], users: { amy: 'secret' }, tokens })
     const open = new Open()
     ;(await gate.enter(amy, '')).guard(open)
     for (let i = 0; i < 10_010; i++) await gate.enter({ kind: 'token', token: `t${i}` }, '')
     const authorize = vi.spyOn(backbone, 'authorize')
-    expect(gate.enter(amy, '')).not.toBeInstanceOf(Promise)
-    await gate.enter({ kind: 'token', token: 't0' }, '')
+    await gate.enter({ kind: 'token', token: 't10009' }, '')
+    expect(authorize).not.toHaveBeenCalled()
+    await gate.enter(amy, '')
     expect(authorize).toHaveBeenCalledTimes(1)
+    backbone.changeAccess({ ...table(['b']), tokens })
+    await turns()
+    expect(open.revoked).toMatchObject({ code: 'FORBIDDEN' })
+  })
+
+  it('closes what is opened with a pass from before a change, and at every change after that', async () => {
+    begin(table(['a']))
+    const pass = await gate.enter(amy, '')
+    backbone.changeAccess(table(['a', 'b']))
+    const open = new Open()
+    pass.guard(open)
+    await turns()
+    expect(open.revoked).toBeUndefined()
+    backbone.changeAccess(table(['b']))
+    await turns()
+    expect(open.revoked).toMatchObject({ code: 'FORBIDDEN' })
+    const late = new Open()
+    pass.guard(late)
+    backbone.changeAccess({ ...table(['a']), users: {} })
+    await turns()
+    expect(late.revoked).toMatchObject({ code: 'UNAUTHORIZED' })
+  })
+
+  it('closes what is open when the broker would not say for half a minute whose it is', async () => {
+    begin(table(['a']))
+    const open = new Open()
+    ;(await gate.enter(amy, '')).guard(open)
+    vi.spyOn(backbone, 'authorize').mockRejectedValue(new PosternError('LOGIN_UNAVAILABLE'))
+    backbone.changeAccess(table(['b']))
+    await vi.advanceTimersByTimeAsync(28_000)
+    expect(open.revoked).toBeUndefined()
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(open.revoked).toMatchObject({ code: 'LOGIN_UNAVAILABLE' })
   })
 })
 
