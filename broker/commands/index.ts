@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   history: () => import('./history.ts'),
   passwd: () => import('./passwd.ts'),
   bench: () => import('./bench.ts'),
+  install: () => import('./install.ts'),
 }
 
 const exitCodes = { failed: 1, usedWrongly: 2 } as const

@@ -33,6 +33,7 @@ const ports = [3000, 3001, 3002, 5000, 5001, 6000, 6001]
 describeWithCurl('the commands of the papers', () => {
   it.each([
     ['README.md', 'Postern', readme],
+    ['README.md', 'The command `broker`', readme],
     ['README.md', 'For those who carry on', readme],
     ['wrangler-free-local.md', 'From clone to the first event', local],
     ['wrangler-free-local.md', 'Broker and functions by hand', local],
