@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runBrokerCommand } from '../support/broker-command.ts'
 import { openReader } from '../support/chat-page.ts'
 import { describeInChromium, useChromium } from '../support/chromium.ts'
 import { EventClient } from '../support/event-client.ts'
@@ -56,6 +57,7 @@ describe('the bundle, away from the project and from all packages', () => {
     const programs = names.filter(name => /^(broker|functions)\/.*\.js$/.test(name))
     // The local listener is loaded only by those who want it.
     expect(programs.sort()).toEqual([
+      'broker/commands.js',
       'broker/main.js',
       'broker/mysql2.js',
       'broker/password-worker.js',
@@ -76,6 +78,26 @@ describe('the bundle, away from the project and from all packages', () => {
     expect(status).toBe(201)
     await client.until(({ events }) => events.length === 1)
     expect(client.events).toEqual([{ id, type: 'message', data: 'Hello' }])
+  })
+
+  it('has the commands beside the broker, which runs without them', async () => {
+    const program = join(away, 'dist/broker/main.js')
+    const alone = join(await temporaryFolder(), 'dist')
+    await cp(join(away, 'dist'), alone, { recursive: true })
+    await rm(join(alone, 'broker/commands.js'))
+    const broker = await startBrokerProcess({}, relative(root, join(alone, 'broker/main.js')))
+    const env = { POSTERN_BROKER: broker.requests }
+    const how = { program, env, cwd: dirname(broker.data) }
+    const { stdout: id } = await runBrokerCommand(['publish', 'news', 'Hello'], how)
+    expect((await runBrokerCommand(['history', 'news'], how)).stdout).toBe(`${id.trim()} news Hello\n`)
+    expect((await runBrokerCommand(['status'], how)).stdout).toMatch(/^history +1 topic/m)
+    expect((await runBrokerCommand(['check'], how)).code).toBe(0)
+    const followed = await runBrokerCommand(['subscribe', 'news', '--history', '1', '--count', '1'], how)
+    expect(followed).toMatchObject({ code: 0, stdout: `${id.trim()} news Hello\n` })
+    const users = join(alone, 'users')
+    expect((await runBrokerCommand(['passwd', users, 'amy'], { ...how, input: 'secret\n' })).code).toBe(0)
+    const installed = await runBrokerCommand(['install', '--dry-run', '--manager', 'systemd'], how)
+    expect(installed.stdout).toMatch(/^ {2}ExecStart=.*broker run$/m)
   })
 
   it('lets users in at the TCP door, and keeps durable messages', async () => {

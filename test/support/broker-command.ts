@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 
-const program = fileURLToPath(new URL('../../broker/main.ts', import.meta.url))
+const source = fileURLToPath(new URL('../../broker/main.ts', import.meta.url))
 
 export interface CommandInput {
   /** Nothing else of this process' environment reaches the command. */
@@ -11,6 +11,8 @@ export interface CommandInput {
   /** On its standard input, which then ends. */
   readonly input?: string | Uint8Array
   readonly cwd?: string
+  /** Default: that of the checkout. */
+  readonly program?: string
   /** Whom it runs as. Default: as this process. */
   readonly uid?: number
 }
@@ -24,7 +26,7 @@ export interface CommandOutput {
 /** Starts `broker` with some words, as a shell would. */
 export function startBrokerCommand(
   words: readonly string[],
-  { env, input, cwd, uid }: CommandInput = {},
+  { env, input, cwd, uid, program = source }: CommandInput = {},
 ): ChildProcessWithoutNullStreams {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...words], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
@@ -49,7 +51,7 @@ export interface TerminalSession {
 
 /** Starts `broker` with some words on a terminal. */
 export function startOnTerminal(words: readonly string[], cwd: string): TerminalSession {
-  const line = [process.execPath, '--disable-warning=ExperimentalWarning', program, ...words].join(' ')
+  const line = [process.execPath, '--disable-warning=ExperimentalWarning', source, ...words].join(' ')
   const child = spawn('script', ['-qec', line, '/dev/null'], { cwd })
   onTestFinished(() => void child.kill('SIGKILL'))
   let screen = ''
