@@ -1,5 +1,4 @@
 import { cp, readFile, symlink, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'jsonc-parser'
@@ -12,6 +11,7 @@ import { startBroker } from '../../broker/service.ts'
 import { describeInChromium, launchChromium } from '../support/chromium.ts'
 import { type Command, startCommand } from '../support/command.ts'
 import { describeWithCurl } from '../support/curl.ts'
+import { freePort } from '../support/free-port.ts'
 import { codeBlocks, codeOf, sectionsOf, tableUnder } from '../support/papers.ts'
 import { startBrokerProcess, startFunctionsProcess, temporaryFolder } from '../support/processes.ts'
 
@@ -217,16 +217,4 @@ async function settle(isInstalled: boolean): Promise<{ start: (code: string) => 
     POSTERN_BROKER: here('tcp://127.0.0.1:5001'),
   }
   return { start: code => startCommand('bash', ['-c', here(code)], { cwd: folder, env }) }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() =>
-        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
-      )
-    })
-  })
 }
