@@ -52,23 +52,23 @@ async function start(): Promise<void> {
   const siblings = cluster.isWorker ? new Siblings(() => functionsReadings({ tally, backbone })) : undefined
   const context = createContext({ backbone, tally, siblings, log, settings })
   const server = await serve({ host: wanted.host, hostname: settings.HOST, port: settings.PORT, context })
-  log.info('listening', { url: server.url, host: wanted.host, broker: settings.POSTERN_BROKER })
-  process.send?.({ event: 'listening', url: server.url })
   // Of several workers it is their parent that speaks.
-  const manager = cluster.isWorker ? undefined : tellManager(server.url)
+  const manager = cluster.isWorker ? undefined : managerOf(server.url)
+  // Before anybody is told: whoever waits for it may stop this process at once.
   stopWhenAsked(() => {
     manager?.stopping()
     return server.close()
   })
+  log.info('listening', { url: server.url, host: wanted.host, broker: settings.POSTERN_BROKER })
+  manager?.ready()
+  process.send?.({ event: 'listening', url: server.url })
 }
 
-function tellManager(url: string): ServiceManager {
-  const manager = findServiceManager({
+function managerOf(url: string): ServiceManager {
+  return findServiceManager({
     prove: () => proveServing(url),
     onTrouble: reason => log.error('service-manager', { reason }),
   })
-  manager.ready()
-  return manager
 }
 
 function startWorkers(count: number): void {
@@ -78,8 +78,9 @@ function startWorkers(count: number): void {
     logger: log,
     onServing(url) {
       log.info('serving', { url, workers: count })
+      manager = managerOf(url)
+      manager.ready()
       process.send?.({ event: 'listening', url })
-      manager = tellManager(url)
     },
     onFailed() {
       workers.stop().then(() => process.exit(1))

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, cpSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,23 @@ import { writePages } from './pages.ts'
  * Makes dist: the programs as they ship to a server, where they need Node and no packages, and what other projects
  * import, as JavaScript with its types, since Node strips no types below a node_modules.
  */
+
+/** What is installed on a server beside the programs. */
+const serverFiles = [
+  'README.md',
+  'broker.config.jsonc',
+  'default',
+  'deploy.sh',
+  'grafana.json',
+  'init.d',
+  'logrotate',
+  'proxy',
+  'release.sh',
+  'server.config.jsonc',
+  'supervisor',
+  'systemd',
+  'uninstall.sh',
+]
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = `${root}dist/`
@@ -43,9 +60,17 @@ await writeBundle({
   beside: { listhen: './listhen.js' },
 })
 await writeBundle({ input: 'listhen', file: `${dist}functions/listhen.js` })
+// What `npx postern` runs.
+await writeBundle({
+  input: `${root}infra/start.ts`,
+  file: `${dist}start/main.js`,
+  banner: '#!/usr/bin/env -S node --disable-warning=ExperimentalWarning',
+})
+chmodSync(`${dist}start/main.js`, 0o755)
 
 copyFileSync(addonOfThisMachine(), `${dist}zeromq.node`)
 writePages(`${root}site`, `${dist}site`)
+for (const name of serverFiles) cpSync(`${root}infra/${name}`, `${dist}infra/${name}`, { recursive: true })
 // Without it Node would read each program as CommonJS first.
 writeFileSync(`${dist}package.json`, `${JSON.stringify({ private: true, type: 'module' })}\n`)
 
