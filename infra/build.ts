@@ -41,14 +41,15 @@ const mysql2 = { 'mysql2/promise': './mysql2.js' }
 await writeBundle({
   input: `${root}broker/main.ts`,
   file: `${dist}broker/main.js`,
-  // A broker that runs does without what its commands need.
-  beside: { ...mysql2, './commands/index.ts': './commands.js' },
+  // A broker that runs does without what its commands need, and one that nobody asks without its figures.
+  beside: { ...mysql2, './commands/index.ts': './commands.js', './metrics/door.ts': './metrics.js' },
 })
 await writeBundle({
   input: `${root}broker/commands/index.ts`,
   file: `${dist}broker/commands.js`,
   beside: mysql2,
 })
+await writeBundle({ input: `${root}broker/metrics/door.ts`, file: `${dist}broker/metrics.js` })
 await writeBundle({ input: 'mysql2/promise', file: `${dist}broker/mysql2.js` })
 for (const worker of ['auth/password-worker', 'kept/sqlite-worker']) {
   await writeBundle({ input: `${root}broker/${worker}.ts`, file: `${dist}broker/${basename(worker)}.js` })
@@ -56,9 +57,11 @@ for (const worker of ['auth/password-worker', 'kept/sqlite-worker']) {
 await writeBundle({
   input: `${root}functions/main.ts`,
   file: `${dist}functions/main.js`,
-  // In a file of its own: it is larger than all the rest, and production runs without it.
-  beside: { listhen: './listhen.js' },
+  // In files of their own: one is larger than all the rest, and production runs without it; the other is for whoever asks
+  // for figures.
+  beside: { listhen: './listhen.js', './readings.ts': './readings.js' },
 })
+await writeBundle({ input: `${root}functions/readings.ts`, file: `${dist}functions/readings.js` })
 await writeBundle({ input: 'listhen', file: `${dist}functions/listhen.js` })
 // What `npx postern` runs.
 await writeBundle({

@@ -9,6 +9,7 @@ import { runBrokerCommand } from '../support/broker-command.ts'
 import { openReader } from '../support/chat-page.ts'
 import { describeInChromium, useChromium } from '../support/chromium.ts'
 import { EventClient } from '../support/event-client.ts'
+import { readFigures, sampleOf } from '../support/figures.ts'
 import { type Program, startBrokerProcess, startProgram, temporaryFolder } from '../support/processes.ts'
 import { post } from '../support/publish.ts'
 
@@ -59,11 +60,13 @@ describe('the bundle, away from the project and from all packages', () => {
     expect(programs.sort()).toEqual([
       'broker/commands.js',
       'broker/main.js',
+      'broker/metrics.js',
       'broker/mysql2.js',
       'broker/password-worker.js',
       'broker/sqlite-worker.js',
       'functions/listhen.js',
       'functions/main.js',
+      'functions/readings.js',
     ])
     expect(names).toContain('zeromq.node')
     expect(names.filter(name => /^site\/.*\.ts$/.test(name))).toEqual([])
@@ -98,6 +101,28 @@ describe('the bundle, away from the project and from all packages', () => {
     expect((await runBrokerCommand(['passwd', users, 'amy'], { ...how, input: 'secret\n' })).code).toBe(0)
     const installed = await runBrokerCommand(['install', '--dry-run', '--manager', 'systemd'], how)
     expect(installed.stdout).toMatch(/^ {2}ExecStart=.*broker run$/m)
+  })
+
+  it('has the figures beside the programs, which run without them, and tells them of all workers', async () => {
+    const broker = await startBroker({ POSTERN_METRICS: 'http://127.0.0.1:0' })
+    const { url } = await startFunctions(broker.requests, '--host', 'node', '--workers', '2')
+    const [ofBroker, ofFunctions] = await Promise.all(
+      [String(broker.program.told['metrics']), `${url}/metrics`].map(async one =>
+        readFigures(await (await fetch(one)).text()),
+      ),
+    )
+    expect(sampleOf(ofBroker ?? new Map(), 'postern_build_info{program="broker"}')).toBe(1)
+    expect(sampleOf(ofFunctions ?? new Map(), 'postern_functions_workers')).toBe(2)
+
+    const alone = join(await temporaryFolder(), 'dist')
+    await cp(join(away, 'dist'), alone, { recursive: true })
+    await rm(join(alone, 'broker/metrics.js'))
+    await rm(join(alone, 'functions/readings.js'))
+    const bare = await startBrokerProcess({}, relative(root, join(alone, 'broker/main.js')))
+    await startProgram(relative(root, join(alone, 'functions/main.js')), [], {
+      POSTERN_BROKER: bare.requests,
+      PORT: '0',
+    })
   })
 
   it('lets users in at the TCP door, and keeps durable messages', async () => {
