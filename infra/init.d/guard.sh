@@ -15,7 +15,7 @@ folder=$(dirname "$(readlink -f "$0")")
 
 timeout_s=20
 within_s=60
-retry_s=0.3
+retry_s=0.1
 stop_within_s=15
 
 # The program speaks to systemd through systemd-notify. The one in this folder writes the sign instead.

@@ -35,7 +35,7 @@ start() {
   [ -e "$log" ] || install -o "$user" -g adm -m 0640 /dev/null "$log"
   rm -f "$sign_file" "$pid_file"
   start-stop-daemon --start --quiet --background --make-pidfile --pidfile "$pid_file" --chuid "$user:$user" \
-    --chdir "$state" --umask 027 --output "$log" --startas "$guard" -- "$sign_file" "$max_failures" "$@" || return 1
+    --chdir "$state" --umask 077 --output "$log" --startas "$guard" -- "$sign_file" "$max_failures" "$@" || return 1
   # It is up when it says so, not when there is a process.
   tries=$((start_within_s * 10))
   while [ ! -e "$sign_file" ]; do
