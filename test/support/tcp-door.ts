@@ -44,7 +44,10 @@ export async function openDoor(settings: Partial<Config> = {}, limit = 0): Promi
       }
     })
   }
-  const { port } = await door.start({ host: '127.0.0.1', port: 0 }, { publish, refusals: test.broker.refusals })
+  const { port } = await door.start(
+    { host: '127.0.0.1', port: 0 },
+    { publish, refusals: test.broker.refusals },
+  )
   onTestFinished(() => door.stop())
   return {
     port,
