@@ -88,15 +88,20 @@ const stepsOf: Readonly<Record<Manager, (options: InstallOptions) => InstallStep
   ],
   sysvinit: options => [
     ...services.map(name => file(scriptOf(name), placed(options, `init.d/${name}`), 0o755)),
-    file('/etc/logrotate.d/postern', placed(options, 'logrotate/postern')),
+    rotation(options),
     ...services.map(name => command(['update-rc.d', name, 'defaults'], { whenNew: scriptOf(name) })),
   ],
   supervisor: options => [
     ...services.map(name =>
       file(`/etc/supervisor/conf.d/${name}.conf`, placed(options, `supervisor/${name}.conf`)),
     ),
-    file('/etc/logrotate.d/postern', placed(options, 'logrotate/postern')),
+    rotation(options),
   ],
+}
+
+/** systemd's journal needs none. */
+function rotation(options: InstallOptions): InstalledFile {
+  return { ...file('/etc/logrotate.d/postern', placed(options, 'logrotate/postern')), isKept: true }
 }
 
 function unitOf(name: string): string {

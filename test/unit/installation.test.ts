@@ -46,6 +46,7 @@ describe('the steps of an installation', () => {
       '/etc/postern/broker.config.jsonc',
       '/etc/default/broker',
       '/etc/default/functions',
+      ...(manager === 'systemd' ? [] : ['/etc/logrotate.d/postern']),
     ])
     const commands = stepsFor(manager).flatMap(step => (step.kind === 'command' ? [step] : []))
     const always = commands.filter(({ unless, whenNew }) => !unless && !whenNew)
