@@ -13,6 +13,11 @@ export function inBytes(bytes: number): string {
   return `${number.format(power > 0 && value < 100 ? Math.round(value * 10) / 10 : Math.round(value))} ${units[power]}`
 }
 
+/** Messages a second: `0.4/s`, `23,593/s`. */
+export function inRate(perSecond: number): string {
+  return `${number.format(perSecond < 100 ? Math.round(perSecond * 10) / 10 : Math.round(perSecond))}/s`
+}
+
 const timeUnits = [
   { ms: 86_400_000, name: 'd' },
   { ms: 3_600_000, name: 'h' },

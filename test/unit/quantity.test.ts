@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { counted, inBytes, inTime } from '../../broker/commands/quantity.ts'
+import { counted, inBytes, inRate, inTime } from '../../broker/commands/quantity.ts'
 
 describe('bytes', () => {
   it.each([
@@ -38,4 +38,8 @@ it('counts one and many', () => {
     '1,042 messages',
   ])
   expect(counted(2, 'process', 'processes')).toBe('2 processes')
+})
+
+it('says fractions of a rate only where they matter', () => {
+  expect([0, 0.44, 12, 99.96, 23_592.9].map(inRate)).toEqual(['0/s', '0.4/s', '12/s', '100/s', '23,593/s'])
 })
