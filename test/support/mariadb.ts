@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { freePort } from './free-port.ts'
 import { withSystemPaths } from './installed.ts'
 import { type AtEnd, temporaryFolder } from './processes.ts'
 
@@ -104,13 +104,4 @@ function untilReady(server: ChildProcess): Promise<void> {
     server.once('exit', code => reject(new Error(`mariadbd has ended with ${code}\n${output}`)))
     server.once('error', reject)
   })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
