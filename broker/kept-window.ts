@@ -125,7 +125,7 @@ export class KeptWindow {
    * A receiver has received it.
    *
    * @param onRemoved called when it is off the disk.
-   * @returns false when nothing is known of it.
+   * @returns false when there has never been one of this number.
    */
   release(number: number, onRemoved: () => void): boolean {
     const entry = this.#entries.get(number)
@@ -135,8 +135,9 @@ export class KeptWindow {
       this.#takeOut(entry)
       this.#remove(number, entry.message.payload.length, onRemoved)
     } else if (leaving) leaving.push(onRemoved)
-    else if (number > this.#cursor) return false
-    else onRemoved()
+    else if (number <= this.#cursor) onRemoved()
+    else if (number > this.#storedThrough) return false
+    else this.#releaseUnread(number, onRemoved)
     return true
   }
 
@@ -147,8 +148,13 @@ export class KeptWindow {
     this.#bury(entry.number, entry.message, entry.deliveries, reason)
   }
 
-  /** Removes what is older than a moment, except what somebody has. */
-  expire(beforeMs: number, onExpired: (messages: number) => void, after = 0): void {
+  /** Removes what is older than a moment, except what somebody has, or is about to get: that goes the next time. */
+  expire(beforeMs: number, onExpired: (messages: number) => void): void {
+    if (!this.#isLoading) this.#expireAfter(0, beforeMs, onExpired)
+  }
+
+  #expireAfter(after: number, beforeMs: number, onExpired: (messages: number) => void): void {
+    // A page that is read for receivers meanwhile would bring what has gone.
     this.#isLoading = true
     const query = { topic: this.#topic, after, through: this.#storedThrough, ...page }
     this.#parts.ledger.read(query, ({ rows, more }) => {
@@ -157,7 +163,7 @@ export class KeptWindow {
       const removed = old.filter(row => this.#expire(row))
       if (removed.length > 0) onExpired(removed.length)
       const last = rows.at(-1)
-      if (more && last && old.length === rows.length) this.expire(beforeMs, onExpired, last.number)
+      if (more && last && old.length === rows.length) this.#expireAfter(last.number, beforeMs, onExpired)
       else this.#parts.onReady()
     })
   }
@@ -194,7 +200,8 @@ export class KeptWindow {
       if (open > 0) return
       this.#cursor = end
       this.#isLoading = false
-      for (const entry of entries) this.#wait(entry)
+      // Whoever had it from an earlier process may have acknowledged it meanwhile.
+      for (const entry of entries) if (!this.#leaving.has(entry.number)) this.#wait(entry)
       this.#parts.onReady()
     }
     for (const row of rows) {
@@ -236,9 +243,25 @@ export class KeptWindow {
 
   #remove(number: number, bytes: number, onRemoved: () => void): void {
     this.#leaving.set(number, [onRemoved])
+    this.#removeLeaving(number, bytes)
+  }
+
+  #removeLeaving(number: number, bytes: number): void {
     this.#parts.ledger.remove(number, () => {
       this.#parts.onRemoved(bytes)
       this.#left(number)
+    })
+  }
+
+  /** An earlier process has handed it out, and this one has not read it: the store knows whether it is still there. */
+  #releaseUnread(number: number, onRemoved: () => void): void {
+    this.#leaving.set(number, [onRemoved])
+    const query = { topic: this.#topic, after: number - 1, through: number, maxMessages: 1, maxBytes: 0 }
+    this.#parts.ledger.read(query, ({ rows }) => {
+      const [row] = rows
+      if (row) return this.#removeLeaving(number, row.payload.length)
+      this.#left(number)
+      this.#parts.onReady()
     })
   }
 

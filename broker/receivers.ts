@@ -68,8 +68,8 @@ export interface Registration {
    * @param offsets those that it had, or had before it came back.
    * @param onRemoved called when all of them have left the disk: no restart brings them back. However long the store is
    * away, it is not called before that. It is called as well when they were acknowledged before.
-   * @returns those that are not known since the broker has started. They are still kept, and come again; where there
-   * are any, `onRemoved` is not called.
+   * @returns those that no message of the topic has had, which is all of them before the store could be opened. Where
+   * there are any, `onRemoved` is not called.
    */
   acknowledge(offsets: readonly number[], onRemoved?: () => void): readonly number[]
   /**
