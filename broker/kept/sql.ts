@@ -11,15 +11,13 @@ import {
   KeptStoreError,
 } from './store.ts'
 
-/** A statement of so many rows is read by the engine in one go, and fits the packets of a server. */
-const maxStatementRows = 128
+/** What the payloads of one statement may be together, beside the first: it has to fit the packets of a server. */
 const maxStatementBytes = 512 * 1024
-
-/** How many numbers one statement names. */
-const maxStatementNumbers = 500
 
 const columns =
   'data_id, channel, data, created, type, is_binary, deliveries, identity, idempotency_key, fingerprint'
+
+const rowMark = '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'
 
 const binaryFlag = 1
 
@@ -30,6 +28,9 @@ export class SqlStore implements KeptStore {
   readonly #table: string
   readonly #owner: string
   #isOwned: boolean
+  /** Statements that name several things, by their beginning and number. */
+  readonly #texts = new Map<string, string>()
+  #created = { timeMs: Number.NaN, text: '' }
   #turn: Promise<unknown> = Promise.resolve()
   #isClosed = false
 
@@ -165,13 +166,34 @@ export class SqlStore implements KeptStore {
   }
 
   async #add(rows: readonly KeptRow[]): Promise<void> {
-    for (const some of chunksOf(rows)) {
-      const values = some.map(() => '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').join(', ')
-      await this.#run(
-        `INSERT INTO ${this.#table} (${columns}) VALUES ${values}`,
-        some.flatMap(row => this.#valuesOf(row)),
-      )
+    for (let at = 0; at < rows.length; ) {
+      const size = this.#sizeOf(rows, at)
+      const bound: Bound[] = []
+      for (const row of rows.slice(at, at + size)) this.#bind(row, bound)
+      at += size
+      await this.#run(this.#textFor(`INSERT INTO ${this.#table} (${columns}) VALUES `, rowMark, size), bound)
     }
+  }
+
+  /** A statement that names so many of something. Put together anew, a long text would cost as much as its run. */
+  #textFor(beginning: string, mark: string, names: number, ending = ''): string {
+    const key = `${names} ${beginning}`
+    const known = this.#texts.get(key)
+    if (known !== undefined) return known
+    const text = `${beginning}${Array.from({ length: names }, () => mark).join(', ')}${ending}`
+    this.#texts.set(key, text)
+    return text
+  }
+
+  /** How many rows fit one statement, from one of them on. */
+  #sizeOf(rows: readonly KeptRow[], at: number): number {
+    let bytes = 0
+    const beyond = rows.findIndex((row, i) => {
+      if (i < at) return false
+      bytes += row.payload.length
+      return i > at && bytes > maxStatementBytes
+    })
+    return this.#dialect.statementSize((beyond === -1 ? rows.length : beyond) - at)
   }
 
   async #move(moves: Change['move']): Promise<void> {
@@ -201,9 +223,10 @@ export class SqlStore implements KeptStore {
   }
 
   async #runForAll(sql: string, bound: readonly Bound[], numbers: readonly number[]): Promise<void> {
-    for (let at = 0; at < numbers.length; at += maxStatementNumbers) {
-      const some = numbers.slice(at, at + maxStatementNumbers)
-      await this.#run(`${sql} (${some.map(() => '?').join(', ')})`, [...bound, ...some])
+    for (let at = 0; at < numbers.length; ) {
+      const some = numbers.slice(at, at + this.#dialect.statementSize(numbers.length - at))
+      at += some.length
+      await this.#run(this.#textFor(`${sql} (`, '?', some.length, ')'), [...bound, ...some])
     }
   }
 
@@ -246,20 +269,23 @@ export class SqlStore implements KeptStore {
     await this.#database.prepare(sql).run(...asPrimitives(bound))
   }
 
-  #valuesOf({ number, topic, payload, timeMs, type, binary, deliveries, idempotency }: KeptRow): Bound[] {
+  /** Appends the values of a row, in the order of the columns. */
+  #bind(row: KeptRow, bound: Bound[]): void {
     const { toText } = this.#dialect
-    const key = idempotency ? [idempotency.identity, idempotency.key, idempotency.fingerprint] : []
-    const created = new Date(timeMs).toISOString().replace('T', ' ').slice(0, -1)
-    return [
-      number,
-      toText(topic),
-      payload,
-      created,
-      toText(type),
-      binary ? binaryFlag : 0,
-      deliveries,
-      ...(idempotency ? key.map(toText) : [null, null, null]),
-    ]
+    const { idempotency } = row
+    bound.push(row.number, toText(row.topic), row.payload, this.#createdAt(row.timeMs), toText(row.type))
+    bound.push(row.binary ? binaryFlag : 0, row.deliveries)
+    if (!idempotency) bound.push(null, null, null)
+    else bound.push(toText(idempotency.identity), toText(idempotency.key), toText(idempotency.fingerprint))
+  }
+
+  /** What came in one turn has one time, and writing it out takes as long as inserting a row. */
+  #createdAt(timeMs: number): string {
+    if (timeMs !== this.#created.timeMs) {
+      const text = new Date(timeMs).toISOString().replace('T', ' ').slice(0, -1)
+      this.#created = { timeMs, text }
+    }
+    return this.#created.text
   }
 
   #toRow(row: Record<string, unknown>): KeptRow {
@@ -283,22 +309,6 @@ export class SqlStore implements KeptStore {
             },
     }
   }
-}
-
-/** Rows in runs that fit one statement each. */
-function chunksOf(rows: readonly KeptRow[]): KeptRow[][] {
-  const chunks: KeptRow[][] = []
-  let bytes = 0
-  for (const row of rows) {
-    const chunk = chunks.at(-1)
-    bytes += row.payload.length
-    if (chunk && chunk.length < maxStatementRows && bytes <= maxStatementBytes) chunk.push(row)
-    else {
-      chunks.push([row])
-      bytes = row.payload.length
-    }
-  }
-  return chunks
 }
 
 /** The connectors bind bytes as well, which db0's types leave out. */
