@@ -3,20 +3,28 @@ import type { KeptLedger } from './kept-ledger.ts'
 import { isInSpace, Message, spaceTopic } from './protocol/index.ts'
 import { type Entry, entryOf } from './receiver.ts'
 
-/** What is read from the store at once: as much as a few receivers have room for. */
-const page = { maxMessages: 256, maxBytes: 256 * 1024 }
+/** What is looked through at once for messages that are too old. */
+const expiryPage = { maxMessages: 256, maxBytes: 256 * 1024 }
 
-/** The next page is asked for when no more than so many messages are left. */
-const lowMessages = 64
+/** The next page is asked for when less than this part of one is left. */
+const lowPart = 1 / 4
+
+/** What is read from the store at once. */
+export interface PageSize {
+  readonly maxMessages: number
+  readonly maxBytes: number
+}
 
 export interface KeptWindowParts {
   readonly ledger: Pick<KeptLedger, 'read' | 'remove' | 'count' | 'move'>
   /** Names the store: the epoch of the messages that receivers get. */
   readonly store: string
-  /** Messages up to this number were there when this process began: they may have been handed out before. */
+  /** Messages up to this number may have been handed out before, as often as the store says. */
   readonly foundThrough: number
   /** There is nothing of the topic after this number. */
   readonly last: number
+  /** How far it may read ahead of its receivers. */
+  readonly page: () => PageSize
   /** A message that was handed out so often is not handed out again. 0: it is. */
   readonly maxDeliveries: number
   /** There is something to hand out. */
@@ -57,7 +65,19 @@ export class KeptWindow {
 
   /** Whether nothing would be lost with this object. */
   get isIdle(): boolean {
-    return this.#entries.size === 0 && this.#leaving.size === 0 && !this.#isLoading && this.#liveBytes === 0
+    return this.#entries.size === 0 && !this.isBusy
+  }
+
+  /** Whether the store has been asked for something that is not done yet. */
+  get isBusy(): boolean {
+    return this.#leaving.size > 0 || this.#isLoading || this.#liveBytes > 0
+  }
+
+  /** What it takes in memory. */
+  get bytes(): number {
+    let sum = 0
+    for (const { bytes } of this.#entries.values()) sum += bytes
+    return sum
   }
 
   get #isBehind(): boolean {
@@ -66,7 +86,8 @@ export class KeptWindow {
 
   /** Whether a message that is being written can be handed out without being read again. */
   goesLive(bytes: number): boolean {
-    if (this.#isBehind || this.#waitingBytes + this.#liveBytes + bytes > page.maxBytes) return false
+    const ahead = this.#waitingBytes + this.#liveBytes
+    if (this.#isBehind || (ahead > 0 && ahead + bytes > this.#parts.page().maxBytes)) return false
     this.#liveBytes += bytes
     return true
   }
@@ -92,7 +113,7 @@ export class KeptWindow {
 
   /** The next message that nobody has. Asks the store for more in time. */
   next(): Entry | undefined {
-    if (this.#waiting.length <= lowMessages) this.#load()
+    if (this.#waiting.length <= lowPart * this.#parts.page().maxMessages) this.#load()
     if (!this.#isSorted) this.#waiting.sort((a, b) => a.number - b.number)
     this.#isSorted = true
     const entry = this.#waiting.shift()
@@ -119,6 +140,18 @@ export class KeptWindow {
     if (entry.deliveries <= entry.noted) return
     entry.noted = entry.deliveries
     this.#parts.ledger.count(entry.number, entry.deliveries, () => {})
+  }
+
+  /**
+   * Lets go of what is in memory, of which nobody has anything. What was noted as handed out before it could be is noted
+   * as it is: whoever reads it again must not take it for redelivered.
+   */
+  giveUp(): void {
+    for (const { number, deliveries, noted } of this.#entries.values())
+      if (noted > deliveries) this.#parts.ledger.count(number, deliveries, () => {})
+    this.#entries.clear()
+    this.#waiting = []
+    this.#waitingBytes = 0
   }
 
   /**
@@ -156,7 +189,7 @@ export class KeptWindow {
   #expireAfter(after: number, beforeMs: number, onExpired: (messages: number) => void): void {
     // A page that is read for receivers meanwhile would bring what has gone.
     this.#isLoading = true
-    const query = { topic: this.#topic, after, through: this.#storedThrough, ...page }
+    const query = { topic: this.#topic, after, through: this.#storedThrough, ...expiryPage }
     this.#parts.ledger.read(query, ({ rows, more }) => {
       this.#isLoading = false
       const old = rows.filter(({ timeMs }) => timeMs < beforeMs)
@@ -184,9 +217,8 @@ export class KeptWindow {
     if (this.#isLoading || !this.#isBehind) return
     this.#isLoading = true
     const through = this.#storedThrough
-    this.#parts.ledger.read({ topic: this.#topic, after: this.#cursor, through, ...page }, found =>
-      this.#take(found, through),
-    )
+    const query = { topic: this.#topic, after: this.#cursor, through, ...this.#parts.page() }
+    this.#parts.ledger.read(query, found => this.#take(found, through))
   }
 
   /** What is handed out is noted first: after a crash it must not look as if nobody had ever had it. */

@@ -91,15 +91,36 @@ describe('a durable topic of a broker', () => {
     const bytes = await residentBytes(broker.program.child.pid ?? 0)
     expect(bytes - idleBytes).toBeLessThan(16 * mebibyte)
   })
+
+  it('costs no memory when it has no receiver any more, also a thousand of them', async () => {
+    const data = await temporaryFolder()
+    const config = await configOf({ topics: { 'user/*': durable } })
+    const store = await makeKeptStore({ connector: 'node-sqlite', options: {}, table: 'postern_kept' }, data)
+    await store.open()
+    await store.close()
+    fill(join(data, 'kept.sqlite'), 300_000, 1000)
+    const broker = await startBrokerProcess({ POSTERN_CONFIG: config, POSTERN_DATA: data })
+    const relay = await relayOf(broker)
+    const beforeBytes = await residentBytes(broker.program.child.pid ?? 0)
+    for (let i = 0; i < 1000; i++) {
+      const receiver = new BackboneReceiver()
+      receiver.isHolding = true
+      const receiving = relay.receive(`user/${i}`, receiver, { window: { messages: 1, bytes: 1 } })
+      await receiver.has(1)
+      receiving.close()
+    }
+    const bytes = await residentBytes(broker.program.child.pid ?? 0)
+    expect(bytes - beforeBytes).toBeLessThan(100 * mebibyte)
+  })
 })
 
-/** Puts so many messages of 200 bytes into an empty store. */
-function fill(path: string, messages: number): void {
+/** Puts so many messages of 200 bytes into an empty store: of `sms`, or of topics from `user/0` on, in turns. */
+function fill(path: string, messages: number, topics = 0): void {
   const database = new DatabaseSync(path)
   database.exec(`BEGIN;
     WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number WHERE i < ${messages})
     INSERT INTO postern_kept (data_id, channel, data, created, type, is_binary, deliveries)
-    SELECT i, 'sms', zeroblob(200), '2026-01-01 00:00:00.000', '', 1, 0 FROM number;
+    SELECT i, ${topics > 0 ? `'user/' || (i % ${topics})` : `'sms'`}, zeroblob(200), '2026-01-01 00:00:00.000', '', 1, 0 FROM number;
     UPDATE postern_kept_state SET last = ${messages}, logged = ${messages};
     COMMIT`)
   database.close()

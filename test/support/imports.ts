@@ -38,7 +38,7 @@ interface Rule {
 const node = /^node:/
 const protocol = /^broker\/protocol\//
 const core =
-  /^broker\/(admission|broker|delivery|fifo|flow|intake|keeper|kept-(ledger|log|room|topic|window)|keys|offset-heap|push-queue|receipts|receivers?|remote-receivers|replay|retained|strand|topic-(rules|tree))\.ts$/
+  /^broker\/(admission|broker|delivery|fifo|flow|intake|keeper|kept-(ledger|log|room|topic|window)|keys|offset-heap|push-queue|receipts|receivers?|remote-receivers|replay|retained|strand|topic-(rules|tree)|unattended-topics)\.ts$/
 
 /** The directions: whatever is not named here is not allowed. */
 const rules: readonly Rule[] = [

@@ -408,6 +408,19 @@ describe('after a restart', () => {
     expect(next.texts).toEqual(['early #2', 'live #2', 'late', 'new'])
   })
 
+  it('what nobody had is not marked where the broker has stopped in order', async () => {
+    const broker = await new KeptBroker().open()
+    await broker.publishAll('one', 'two', 'three')
+    broker.receive('sms', { messages: 1, bytes: 1 })
+    await broker.settle()
+    broker.receivers.close()
+    await broker.ledger.close()
+    const after = await broker.restarted()
+    const next = after.receive()
+    await after.settle()
+    expect(next.texts).toEqual(['one #2', 'two', 'three'])
+  })
+
   it('the deliveries go on counting', async () => {
     const broker = await new KeptBroker({ sms: { maxDeliveries: 3 } }).open()
     const receiver = broker.receive()
@@ -471,6 +484,35 @@ describe('what is older than its topic keeps', () => {
     broker.receivers.expire(broker.keeper.room.topics(), broker.nowMs)
     await broker.pass(1000)
     expect((await readAll(broker.store)).map(textOf)).toEqual(['new'])
+  })
+})
+
+describe('topics that nobody receives any more', () => {
+  it('are read again from the store when they are many, and only what somebody had is marked, also after a crash', async () => {
+    const broker = await new KeptBroker({ '**': {} }).open()
+    const large = 'x'.repeat(90_000)
+    const topics = texts(1, 60)
+    for (const topic of topics)
+      for (const number of [1, 2, 3]) {
+        broker.publish(`${number}${large}`, topic)
+        await broker.settle()
+      }
+    for (const topic of topics) {
+      const receiver = broker.receive(topic, { messages: 1, bytes: 1 })
+      await broker.settle()
+      expect(receiver.texts).toEqual([`1${large}`])
+      receiver.leave()
+      await broker.settle()
+    }
+    const heads = async (from: KeptBroker, topic: string) => {
+      const receiver = from.receive(topic, { messages: 3, bytes: 2 ** 30 })
+      await from.settle()
+      return receiver.texts.map(text => text.replace(large, ''))
+    }
+    expect(await heads(broker, '1')).toEqual(['1 #2', '2', '3'])
+    const after = await broker.restarted({ '**': {} })
+    expect(await heads(after, '1')).toEqual(['1 #3', '2 #2', '3 #2'])
+    expect(await heads(after, '2')).toEqual(['1 #2', '2', '3'])
   })
 })
 
