@@ -305,6 +305,21 @@ describe('a broker with the door open', () => {
     expect(second.lost).toBe(0)
   })
 
+  it('lets no old receiver have what is in a grave: it could not take it, and would keep it from others', async () => {
+    const { port } = await start({ topics: { sms: { durable: true } }, legacyAckMs: 50 })
+    const large = 'x'.repeat(9000)
+    await sendAsOld(port, 'sms', [`"${large}"`, '1'])
+    const receiver = new OldReceiver(port, 'sms')
+    await receiver.until(() => receiver.values.length === 1)
+    const old = new TcpClient(port)
+    old.send(loginOf('amy', 'secret') + registerOf('$dead/sms'), '{"command":"ping"}')
+    await old.until(() => old.text.includes('pong'))
+    const client = new TcpClient(port)
+    client.send(loginOf('amy', 'secret', { ack: true }) + registerOf('$dead/sms'))
+    for (const command of ['welcome', 'registered']) expect(await client.answer()).toMatchObject({ command })
+    expect(await client.answer()).toMatchObject({ channel: '$dead/sms', data: [large] })
+  })
+
   it('hands small messages that it has kept to an old receiver as many at a time as it can read', async () => {
     const { port } = await start({ topics: { sms: { durable: true } }, legacyAckMs: 50 })
     const data = Array.from({ length: 500 }, (_, i) => `{"n":${i}}`)
