@@ -54,7 +54,7 @@ export class SqlStore implements KeptStore {
       const { name, last, loggedThrough } = await this.#transact(() => this.#own())
       this.#isOwned = true
       const found = await this.#all(
-        `SELECT channel, COUNT(*) AS messages, SUM(LENGTH(data)) AS bytes FROM ${this.#table} GROUP BY channel`,
+        `SELECT channel, COUNT(*) AS messages, SUM(${this.#dialect.size}) AS bytes FROM ${this.#table} GROUP BY channel`,
       )
       const topics = found.map(row => ({
         topic: this.#dialect.fromText(row['channel']),
@@ -90,7 +90,7 @@ export class SqlStore implements KeptStore {
       const where = topic === undefined ? '' : 'channel = ? AND '
       const bound = [...(topic === undefined ? [] : [this.#dialect.toText(topic)]), after]
       const sizes = await this.#all(
-        `SELECT data_id, LENGTH(data) AS bytes FROM ${this.#table} WHERE ${where}data_id > ? AND data_id <= ? ORDER BY data_id LIMIT ?`,
+        `SELECT data_id, ${this.#dialect.size} AS bytes FROM ${this.#table} WHERE ${where}data_id > ? AND data_id <= ? ORDER BY data_id LIMIT ?`,
         [...bound, through, maxMessages + 1],
       )
       // Their sizes first: the page must not be in memory before it is known how large it is.
@@ -123,7 +123,7 @@ export class SqlStore implements KeptStore {
         data_id ${types.number} NOT NULL PRIMARY KEY, channel ${types.topic} NOT NULL,
         data ${types.payload} NOT NULL, created ${types.time} NOT NULL, type ${types.label} NOT NULL,
         is_binary ${types.count} NOT NULL, deliveries ${types.count} NOT NULL, identity ${types.label},
-        idempotency_key ${types.label}, fingerprint ${types.label}${types.index})${types.options}`,
+        idempotency_key ${types.label}, fingerprint ${types.label}${types.rest})${types.options}`,
     )
     await this.#exec(
       `CREATE TABLE IF NOT EXISTS ${this.#table}_state (
