@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { type PackedRows, packRows, unpackRows } from './packed-rows.ts'
+import { buffersOf, type PackedRows, packRows, unpackRows } from './packed-rows.ts'
 import {
   type Change,
   type KeptPage,
@@ -65,7 +65,7 @@ export class SqliteStore implements KeptStore {
 
   async apply(change: Change): Promise<void> {
     const add = packRows(change.add)
-    await this.#call({ what: 'apply', change: { ...change, add } }, [add.payloads.buffer])
+    await this.#call({ what: 'apply', change: { ...change, add } }, buffersOf(add))
   }
 
   async read(query: KeptQuery): Promise<KeptPage> {
