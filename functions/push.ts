@@ -1,5 +1,6 @@
 import type { H3, H3Event } from 'h3'
-import { spaceTopic } from '#protocol'
+import { parsePublicTopic, spaceTopic } from '#protocol'
+import { receivedTopicOfPath } from './address.ts'
 import type { Context } from './context.ts'
 import { publishBody } from './pub.ts'
 import { Query } from './query.ts'
@@ -17,7 +18,10 @@ export function addPushRoutes(routes: H3, context: Context): void {
     socket: (event, topic) => pushFrames(event, topic, context),
     POST: (event, topic) => publishBody(event, spaceTopic('push', topic), context),
   })
-  addSocketRoute(routes, context, '/pull', { socket: (event, topic) => pull(event, topic, context) })
+  addSocketRoute(routes, context, '/pull', {
+    socket: (event, topic) => pull(event, topic, context),
+    topicOf: receivedTopicOfPath,
+  })
 }
 
 function pushFrames(event: H3Event, publicTopic: string, { backbone, log }: Context): SocketPlan {
@@ -27,14 +31,14 @@ function pushFrames(event: H3Event, publicTopic: string, { backbone, log }: Cont
   return { protocol, connect: connection => new SocketPublisher(connection, options) }
 }
 
-function pull(event: H3Event, publicTopic: string, { backbone, log }: Context): SocketPlan {
+function pull(event: H3Event, receivedTopic: string, { backbone, log }: Context): SocketPlan {
   const protocol = protocolOf(event)
   const query = new Query(event.url.search)
   const envelope = query.flag('envelope') || protocol !== undefined
   if (query.flag('ack')) {
-    const options = { backbone, log, topic: publicTopic }
+    const options = { backbone, log, topic: receivedTopic }
     return { protocol, connect: connection => new SocketReceiver(connection, options) }
   }
-  const options = { backbone, topic: spaceTopic('push', publicTopic), envelope }
+  const options = { backbone, topic: spaceTopic('push', parsePublicTopic(receivedTopic)), envelope }
   return { protocol, connect: connection => new SocketPuller(connection, options) }
 }

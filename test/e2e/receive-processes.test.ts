@@ -6,7 +6,11 @@ import { durableRule } from '../support/durable-rule.ts'
 import { startBrokerProcess, startFunctionsProcess, temporaryFolder } from '../support/processes.ts'
 import { frame, opcodes, WebsocketWire } from '../support/websocket-wire.ts'
 
-const topics = { sms: durableRule, alone: { ...durableRule, receivers: 1 } }
+const topics = {
+  sms: durableRule,
+  alone: { ...durableRule, receivers: 1 },
+  dying: { ...durableRule, maxDeliveries: 1 },
+}
 
 /** A broker and two functions processes. */
 async function started(env: Record<string, string> = {}) {
@@ -181,6 +185,20 @@ describe('/pull/<topic>?ack=1', () => {
     await heard(first, 1)
     first.socket.destroy()
     expect(await heard(second, 1)).toMatchObject([{ data: '1', redelivered: true }])
+  })
+
+  it('brings what could not be received from its grave, and without ?ack=1 that is no topic', async () => {
+    const { here } = await started()
+    await publish(here.url, '1', 'dying')
+    const leaving = await open(here.url, 'dying')
+    await heard(leaving, 1)
+    leaving.socket.destroy()
+    const wire = await open(here.url, '$dead/dying')
+    const [message] = await heard(wire, 1)
+    expect(message).toMatchObject({ topic: '$dead/dying', data: '1' })
+    say(wire, { ack: message.id })
+    expect((await heard(wire, 2))[1]).toEqual({ acknowledged: message.id })
+    await expect(WebsocketWire.open(`${here.url}/pull/$dead/dying`)).rejects.toThrow()
   })
 
   it('is closed on a topic that is not durable', async () => {
