@@ -290,7 +290,7 @@ describe('a broker with the door open', () => {
   })
 
   it('keeps what nobody receives, and with a limit of one hands it to the next when the first has left', async () => {
-    const { port } = await start({ topics: { sms: { durable: true, receivers: 1 } }, legacyAckMs: 50 })
+    const { port } = await start({ topics: { sms: { durable: true, receivers: 1 } }, legacyAckMs: 500 })
     const data = Array.from({ length: 12 }, (_, i) => JSON.stringify({ n: i, text: 'x'.repeat(2480) }))
     await sendAsOld(port, 'sms', data)
     const first = new OldReceiver(port, 'sms')
@@ -306,7 +306,7 @@ describe('a broker with the door open', () => {
   })
 
   it('lets no old receiver have what is in a grave: it could not take it, and would keep it from others', async () => {
-    const { port } = await start({ topics: { sms: { durable: true } }, legacyAckMs: 50 })
+    const { port } = await start({ topics: { sms: { durable: true } }, legacyAckMs: 500 })
     const large = 'x'.repeat(9000)
     await sendAsOld(port, 'sms', [`"${large}"`, '1'])
     const receiver = new OldReceiver(port, 'sms')
@@ -321,7 +321,7 @@ describe('a broker with the door open', () => {
   })
 
   it('hands small messages that it has kept to an old receiver as many at a time as it can read', async () => {
-    const { port } = await start({ topics: { sms: { durable: true } }, legacyAckMs: 50 })
+    const { port } = await start({ topics: { sms: { durable: true } }, legacyAckMs: 500 })
     const data = Array.from({ length: 500 }, (_, i) => `{"n":${i}}`)
     await sendAsOld(port, 'sms', data)
     const receiver = new OldReceiver(port, 'sms')
