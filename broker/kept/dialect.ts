@@ -25,14 +25,9 @@ export interface Dialect {
   readonly begin: string
   /** Appended to a read whose row is written next. */
   readonly lock: string
-  /** Of so many rows or numbers that are left to name, at least one: how many the next statement names. */
-  readonly statementSize: (left: number) => number
   readonly toText: (text: string) => Bound
   readonly fromText: (value: unknown) => string
 }
-
-/** A statement of so many is read by the engine in one go, and fits the packets of a server. */
-const maxStatementSize = 128
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -53,8 +48,6 @@ export const sqlite: Dialect = {
   prelude: ['PRAGMA journal_mode = WAL', 'PRAGMA synchronous = FULL', 'PRAGMA busy_timeout = 2000'],
   begin: 'BEGIN IMMEDIATE',
   lock: '',
-  // Powers of two: eight texts are all there are, each of which is prepared once.
-  statementSize: left => 2 ** Math.floor(Math.log2(Math.min(left, maxStatementSize))),
   toText: text => text,
   fromText: String,
 }
@@ -83,7 +76,6 @@ export const mysql: Dialect = {
   ],
   begin: 'START TRANSACTION',
   lock: ' FOR UPDATE',
-  statementSize: left => Math.min(left, maxStatementSize),
   toText: text => Buffer.from(text),
   fromText: value => (value instanceof Uint8Array ? decoder.decode(value) : String(value)),
 }

@@ -14,6 +14,9 @@ import {
 /** What the payloads of one statement may be together, beside the first: it has to fit the packets of a server. */
 const maxStatementBytes = 512 * 1024
 
+/** A statement of so many rows or numbers is read by the engine in one go. */
+const maxStatementSize = 128
+
 const columns =
   'data_id, channel, data, created, type, is_binary, deliveries, identity, idempotency_key, fingerprint'
 
@@ -193,7 +196,7 @@ export class SqlStore implements KeptStore {
       bytes += row.payload.length
       return i > at && bytes > maxStatementBytes
     })
-    return this.#dialect.statementSize((beyond === -1 ? rows.length : beyond) - at)
+    return statementSize((beyond === -1 ? rows.length : beyond) - at)
   }
 
   async #move(moves: Change['move']): Promise<void> {
@@ -224,7 +227,7 @@ export class SqlStore implements KeptStore {
 
   async #runForAll(sql: string, bound: readonly Bound[], numbers: readonly number[]): Promise<void> {
     for (let at = 0; at < numbers.length; ) {
-      const some = numbers.slice(at, at + this.#dialect.statementSize(numbers.length - at))
+      const some = numbers.slice(at, at + statementSize(numbers.length - at))
       at += some.length
       await this.#run(this.#textFor(`${sql} (`, '?', some.length, ')'), [...bound, ...some])
     }
@@ -309,6 +312,14 @@ export class SqlStore implements KeptStore {
             },
     }
   }
+}
+
+/**
+ * Of so many rows or numbers that are left, at least one: how many the next statement names. Powers of two: eight texts are
+ * all there are, each of which is prepared once.
+ */
+function statementSize(left: number): number {
+  return 2 ** Math.floor(Math.log2(Math.min(left, maxStatementSize)))
 }
 
 /** The connectors bind bytes as well, which db0's types leave out. */
