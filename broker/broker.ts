@@ -12,6 +12,7 @@ import {
   type Beginning,
   type Code,
   formatId,
+  heldBytes,
   isInSpace,
   type Position,
   PosternError,
@@ -394,6 +395,6 @@ export class Broker implements KeptBatchLog {
     for (const { payload } of batch.select(topic => topic === this.limits.defaultTopic, runs))
       output.plain(payload)
     this.counters.published += batch.count
-    flow.published(batch.last, batch.bytes.length)
+    flow.published(batch.last, heldBytes(batch))
   }
 }

@@ -6,13 +6,16 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { Relay } from '#client'
+import { BackboneReceiver } from '../support/backbone-receiver.ts'
 import { runBrokerCommand } from '../support/broker-command.ts'
 import { openReader } from '../support/chat-page.ts'
 import { describeInChromium, useChromium } from '../support/chromium.ts'
 import { EventClient } from '../support/event-client.ts'
 import { readFigures, sampleOf } from '../support/figures.ts'
+import { fillSqlite } from '../support/kept-rows.ts'
 import { type Program, startBrokerProcess, startProgram, temporaryFolder } from '../support/processes.ts'
 import { post } from '../support/publish.ts'
+import { residentBytes } from '../support/resident.ts'
 
 const run = promisify(execFile)
 
@@ -127,6 +130,21 @@ describe('the bundle, away from the project and from all packages', () => {
       PORT: '0',
     })
   })
+
+  it('starts with a million kept messages, and hands them out, within 128 MiB of memory', async () => {
+    const data = await temporaryFolder()
+    await fillSqlite(data, 1_000_000)
+    const config = join(data, 'broker.config.json')
+    await writeFile(config, JSON.stringify({ topics: { sms: { durable: true } } }))
+    const broker = await startBroker({ POSTERN_CONFIG: config, POSTERN_DATA: data })
+    const relay = new Relay({ broker: broker.requests })
+    onTestFinished(() => relay.close())
+    const receiver = new BackboneReceiver()
+    relay.receive('sms', receiver)
+    await receiver.until(() => receiver.confirmed.length >= 100_000)
+    expect((await relay.status()).keptMessages).toBeGreaterThan(800_000)
+    expect(await residentBytes(broker.program.child.pid ?? 0)).toBeLessThan(128 * 2 ** 20)
+  }, 120_000)
 
   it('lets users in at the TCP door, and keeps durable messages', async () => {
     const folder = await temporaryFolder()

@@ -27,7 +27,11 @@ export interface MariadbServer {
 const password = 'postern'
 const database = 'kept'
 
-export async function startMariadb(atEnd: AtEnd = onTestFinished): Promise<MariadbServer> {
+/** @param more arguments of the server. */
+export async function startMariadb(
+  atEnd: AtEnd = onTestFinished,
+  more: readonly string[] = [],
+): Promise<MariadbServer> {
   const folder = await temporaryFolder(atEnd)
   const data = join(folder, 'data')
   await mkdir(data)
@@ -66,6 +70,7 @@ export async function startMariadb(atEnd: AtEnd = onTestFinished): Promise<Maria
       `--port=${port}`,
       '--innodb-buffer-pool-size=16M',
       `--init-file=${join(folder, 'init.sql')}`,
+      ...more,
     ]
     const server = spawn('mariadbd', args, { env: withSystemPaths(), stdio: ['ignore', 'ignore', 'pipe'] })
     child = server
