@@ -14,6 +14,11 @@ export interface MachineOptions {
   readonly init: Init
   /** Files and folders of this host that the machine sees too, read-only: the place in the machine by that here. */
   readonly binds?: Readonly<Record<string, string>>
+  /**
+   * A folder of the machine that is a disk of its own, with the read-ahead of a usual server: files are read in pieces of
+   * 128 KiB, however the disk of this host is set.
+   */
+  readonly disk?: string
   /** When the machine is thrown away. Default: after the suite. */
   readonly atEnd?: AtEnd
 }
@@ -50,11 +55,16 @@ let machines = 0
  * Boots a fresh Debian with a real systemd or a real sysvinit as PID 1, in namespaces and cgroups of its own, with a
  * network that has only its loopback addresses. It is thrown away at the end of the suite.
  */
-export async function bootMachine({ init, binds = {}, atEnd = afterAll }: MachineOptions): Promise<Machine> {
+export async function bootMachine({
+  init,
+  binds = {},
+  disk,
+  atEnd = afterAll,
+}: MachineOptions): Promise<Machine> {
   const lower = await rootfs(init)
   const folder = await mkdtemp(join(tmpdir(), 'postern-machine-'))
   const cgroups = await makeCgroup(`postern-ops-${process.pid}-${++machines}`)
-  const machine = new Machine({ init, lower, folder, binds, cgroups })
+  const machine = new Machine({ init, lower, folder, binds, disk, cgroups })
   atEnd(async () => {
     await machine.end()
     await removeCgroup(cgroups)
@@ -69,6 +79,7 @@ interface Parts {
   readonly lower: string
   readonly folder: string
   readonly binds: Readonly<Record<string, string>>
+  readonly disk: string | undefined
   readonly cgroups: readonly string[]
 }
 
@@ -138,7 +149,7 @@ export class Machine {
 
   /** @throws Error with what the machine has said, when it does not come up. */
   async boot(): Promise<void> {
-    const { init, lower, folder, binds, cgroups } = this.#parts
+    const { init, lower, folder, binds, disk, cgroups } = this.#parts
     for (const name of ['upper', 'work', 'root']) await mkdir(join(folder, name), { recursive: true })
     const root = join(folder, 'root')
     const joins = cgroups.map(cgroup => `echo $$ > '${cgroup}/cgroup.procs'`)
@@ -156,9 +167,14 @@ export class Machine {
       '--timezone=off',
       '--link-journal=no',
       ...Object.entries(binds).map(([from, to]) => `--bind-ro=${from}:${to}`),
+      ...(disk === undefined ? [] : [`--bind=${folder}/disk:${disk}`]),
       firstPrograms[init],
     ]
-    const script = [...joins, `mount -t overlay overlay -o '${overlay}' '${root}'`, 'exec "$@"'].join(' && ')
+    const mounts = [
+      `mount -t overlay overlay -o '${overlay}' '${root}'`,
+      ...(disk === undefined ? [] : diskMounts(folder)),
+    ]
+    const script = [...joins, ...mounts, 'exec "$@"'].join(' && ')
     const console = openSync(join(folder, 'console'), 'a')
     // It dies with the tests, however they end; its mounts are in a namespace of its own and go with it.
     const dying = ['--pdeathsig', 'SIGKILL', 'unshare', '--mount', 'sh', '-c', script, 'sh', ...nspawn]
@@ -221,6 +237,18 @@ export class Machine {
     ]
     return [...enter, 'bash', '-c', script]
   }
+}
+
+/** The steps that mount a disk; it is made the first time. */
+function diskMounts(folder: string): string[] {
+  const image = `${folder}/disk.ext4`
+  const sectors = (128 * 1024) / 512
+  return [
+    `mkdir -p '${folder}/disk'`,
+    `{ [ -e '${image}' ] || { truncate -s 512M '${image}' && mkfs.ext4 -q '${image}'; }; }`,
+    `mount -o loop '${image}' '${folder}/disk'`,
+    `blockdev --setra ${sectors} "$(findmnt --noheadings --output SOURCE '${folder}/disk')"`,
+  ]
 }
 
 /** The PID 1 of a container, as it is numbered here; 0 while there is none. */
