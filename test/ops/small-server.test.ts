@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { beforeAll, expect, inject, it } from 'vitest'
+import { beforeAll, expect, inject, it, onTestFinished } from 'vitest'
 import { bootMachine, type Machine } from './support/machine.ts'
 import { describeOnMachines } from './support/needs.ts'
 
@@ -74,6 +74,7 @@ describeOnMachines('on a small server', () => {
   })
 
   it('with 64 MB and a tenth of a processor functions serve 1,000 event streams', async () => {
+    onTestFinished(() => machine.sh('systemctl stop other; systemctl unmask broker').then(() => {}))
     // A broker with files of its own: what both have of the same file counts against one of them only.
     await machine.sh(
       `systemctl mask --now broker
@@ -90,7 +91,6 @@ describeOnMachines('on a small server', () => {
       refused: 0,
     })
     expect(await lifeOf('functions')).toBe(before)
-    await machine.sh('systemctl stop other; systemctl unmask broker')
     expect(before).toMatch(/NRestarts=0/)
   })
 
