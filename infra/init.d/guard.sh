@@ -48,6 +48,8 @@ watch() {
   last=
   while :; do
     pause "$timeout_s"
+    # A TERM that came too early for the trap is lost.
+    kill -0 "$program" 2>/dev/null || return
     # Until it is up it may take as long as it needs.
     [ -e "$sign" ] || continue
     now=$(stat -c %y "$sign")
@@ -96,7 +98,6 @@ while :; do
   wait_for_program
   for helper in $watcher $killer; do
     kill "$helper" 2>/dev/null
-    wait "$helper"
   done
   rm -f "$sign"
   [ -z "$is_stopping" ] || exit 0
