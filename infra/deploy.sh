@@ -7,13 +7,12 @@ usage() {
   cat <<'TEXT'
 Usage: infra/deploy.sh [OPTION]... HOST [TARBALL]
 
-  HOST             as ssh takes it: user@server
+  HOST             as ssh takes it: user@server, or a Host of ~/.ssh/config with its port and key
   TARBALL          made by npm run package (dist/packages/postern-<version>-linux-<architecture>.tar.gz)
   --dry-run        says what it would do, and changes nothing
   --keep N         releases that stay on the server, the one in use among them (3)
   --wait SECONDS   how long it may take until it is healthy (60)
   --manager NAME   systemd, sysvinit or supervisor (what runs there)
-  --ssh COMMAND    instead of ssh, such as "ssh -p 2222"
   --help           this text
 
 Example: npm run package && infra/deploy.sh root@postern.example
@@ -33,8 +32,7 @@ misused() {
   exit 2
 }
 
-here=$(dirname "$0")
-ssh=ssh
+here=$(cd "$(dirname "$0")" && pwd)
 options=
 is_dry=
 while [ $# -gt 0 ]; do
@@ -45,11 +43,6 @@ while [ $# -gt 0 ]; do
       case ${2:-} in '' | *[!a-z0-9]*) misused "$1 is \"${2:-}\"." ;; esac
       options="$options $1 $2" && shift 2
       ;;
-    --ssh)
-      ssh=${2:-}
-      [ -n "$ssh" ] || misused "--ssh needs a command."
-      shift 2
-      ;;
     -*) misused "$1 is not known." ;;
     *) break ;;
   esac
@@ -57,7 +50,7 @@ done
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then misused "HOST is needed, and at most a TARBALL."; fi
 host=$1
 if [ $# -eq 1 ]; then
-  set -- "$host" "$here"/../dist/packages/postern-*-linux-*.tar.gz
+  set -- "$host" "$(dirname "$here")"/dist/packages/postern-*-linux-*.tar.gz
   [ $# -eq 2 ] || misused "There are several tarballs in dist/packages: name one."
 fi
 tarball=$2
@@ -68,10 +61,10 @@ version=$(tar -xzOf "$tarball" --wildcards --occurrence=1 '*/VERSION') || die "$
 case $version in '' | *[!0-9A-Za-z.+-]*) die "$tarball is no release of Postern: its version is \"$version\"." ;; esac
 release=$version-$(echo "$sum" | cut -c 1-8)
 
-# Runs a script that it reads at the far side, as root. $ssh is a command and its options.
+# Runs a script that it reads at the far side, as root. Its words are ours, and harmless.
 far() {
-  # shellcheck disable=SC2029,SC2086
-  $ssh "$host" "if [ \$(id -u) -eq 0 ]; then exec sh -s -- $*; else exec sudo -n sh -s -- $*; fi"
+  # shellcheck disable=SC2029
+  ssh "$host" "if [ \$(id -u) -eq 0 ]; then exec sh -s -- $*; else exec sudo -n sh -s -- $*; fi"
 }
 
 echo "deploy.sh: $release to $host"
@@ -91,8 +84,8 @@ case $incoming in
   /var/tmp/postern.*)
     trap 'echo "rm -rf $incoming" | far' EXIT
     # The name in it is ours.
-    # shellcheck disable=SC2029,SC2086
-    $ssh "$host" "sudo=; [ \$(id -u) -eq 0 ] || sudo='sudo -n'; \$sudo tee $incoming/tarball >/dev/null" <"$tarball" ||
+    # shellcheck disable=SC2029
+    ssh "$host" "sudo=; [ \$(id -u) -eq 0 ] || sudo='sudo -n'; \$sudo tee $incoming/tarball >/dev/null" <"$tarball" ||
       die "the tarball could not be sent."
     ;;
   *) die "$host has answered \"$incoming\"." ;;

@@ -24,30 +24,32 @@ unset WATCHDOG_PID
 
 program=
 watcher=
+killer=
 is_stopping=
 
-stop_program() {
-  is_stopping=1
-  [ -n "$program" ] || exit 0
-  kill -TERM "$program" 2>/dev/null
+# In a process of its own, which a TERM ends with what it waits for.
+in_background() {
   (
-    sleep "$stop_within_s"
-    kill -KILL "$program" 2>/dev/null
+    nap=
+    trap 'kill "$nap" 2>/dev/null; exit 0' TERM
+    trap '' HUP INT
+    "$@"
   ) &
-  killer=$!
 }
-trap stop_program TERM INT
-trap '[ -z "$program" ] || kill -HUP "$program" 2>/dev/null' HUP
+
+pause() {
+  sleep "$1" &
+  nap=$!
+  wait "$nap"
+}
 
 # Kills the program when it has shown no sign since the last look.
 watch() {
-  trap 'kill "$pause" 2>/dev/null; exit 0' TERM
-  trap '' HUP INT
   last=
   while :; do
-    sleep "$timeout_s" &
-    pause=$!
-    wait "$pause"
+    pause "$timeout_s"
+    # A TERM that came too early for the trap is lost.
+    kill -0 "$program" 2>/dev/null || return
     # Until it is up it may take as long as it needs.
     [ -e "$sign" ] || continue
     now=$(stat -c %y "$sign")
@@ -58,6 +60,22 @@ watch() {
     last=$now
   done
 }
+
+kill_late() {
+  pause "$stop_within_s"
+  kill -KILL "$program" 2>/dev/null
+}
+
+stop_program() {
+  [ -z "$is_stopping" ] || return 0
+  is_stopping=1
+  [ -n "$program" ] || exit 0
+  kill -TERM "$program" 2>/dev/null
+  in_background kill_late
+  killer=$!
+}
+trap stop_program TERM INT
+trap '[ -z "$program" ] || kill -HUP "$program" 2>/dev/null' HUP
 
 # A signal to this shell ends `wait` early.
 wait_for_program() {
@@ -70,17 +88,17 @@ wait_for_program() {
 
 failures=0
 first_s=0
-killer=
 while :; do
   rm -f "$sign"
   # Whatever ends this shell ends the program too: nobody else knows of it.
   setpriv --pdeathsig TERM -- "$@" &
   program=$!
-  watch "$@" &
+  in_background watch "$@"
   watcher=$!
   wait_for_program
-  kill "$watcher" 2>/dev/null
-  [ -z "$killer" ] || kill "$killer" 2>/dev/null
+  for helper in $watcher $killer; do
+    kill "$helper" 2>/dev/null
+  done
   rm -f "$sign"
   [ -z "$is_stopping" ] || exit 0
   # 2: a setting is wrong, which trying again does not mend.

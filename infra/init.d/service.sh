@@ -40,8 +40,9 @@ start() {
   tries=$((start_within_s * 10))
   while [ ! -e "$sign_file" ]; do
     tries=$((tries - 1))
-    if [ "$tries" -eq 0 ] || ! status; then
-      log_failure_msg "$name does not start, see $log"
+    # Where it has given up, the pid file stays and tells so.
+    status || return 1
+    if [ "$tries" -eq 0 ]; then
       stop
       return 1
     fi
@@ -101,5 +102,6 @@ act() {
   esac
   code=$?
   log_end_msg "$code"
+  [ "$code" -eq 0 ] || echo "The reason may stand in $log." >&2
   exit "$code"
 }

@@ -1,14 +1,18 @@
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { EventClient } from '../support/event-client.ts'
+import { codeOf, sectionsOf } from '../support/papers.ts'
 import { type Outcome, postUntilReceived, times } from '../support/publish.ts'
 import { bridge } from './support/bridge.ts'
-import { Deployer } from './support/deployer.ts'
+import { Deployer, outcomeOf } from './support/deployer.ts'
 import { bootMachine, type Machine } from './support/machine.ts'
 import { describeOnMachines } from './support/needs.ts'
 import { Releases } from './support/releases.ts'
+
+const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
 
 /** A server that can be reached with ssh, and releases for it. */
 interface Server {
@@ -33,7 +37,7 @@ const versions = {
 async function startServer(init: 'systemd' | 'sysvinit'): Promise<Server> {
   const machine = await bootMachine({ init })
   const own = await mkdtemp(join(folder, 'deployer-'))
-  return { machine, deployer: await Deployer.of(machine, own) }
+  return { machine, deployer: await Deployer.of(machine, own, inject('packages').tarball) }
 }
 
 /** The release in use, and those that are there. */
@@ -62,6 +66,8 @@ async function publishes(machine: Machine): Promise<void> {
 }
 
 describeOnMachines('infra/deploy.sh', () => {
+  const [, , deploying = ''] = codeOf(sectionsOf(readme).get('Install on a server') ?? '', 'sh')
+
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'postern-deploy-'))
     const releases = await Releases.of(inject('packages').tarball, folder)
@@ -80,7 +86,7 @@ describeOnMachines('infra/deploy.sh', () => {
 
     it('says with --dry-run what it would do, and does nothing', async () => {
       const { machine, deployer } = server
-      const { code, output } = await deployer.deploy(['--dry-run', inject('packages').tarball])
+      const { code, output } = await deployer.deploy(['--dry-run'])
       expect(code, output).toBe(0)
       expect(output).toMatch(/systemd keeps the services running; in use is no release/)
       expect(await machine.sh('ls /opt /etc/systemd/system/broker.service 2>&1 || true')).not.toMatch(
@@ -90,15 +96,17 @@ describeOnMachines('infra/deploy.sh', () => {
 
     it('leaves nothing of a first release that does not run', async () => {
       const { machine, deployer } = server
-      const { code, output } = await deployer.deploy([tarballs.crashing])
+      const { code, output } = await deployer.deploy([], tarballs.crashing)
       expect(code, output).toBe(1)
       expect(output).toMatch(/does not run, and is gone again/)
       expect((await machine.run('ls /opt/postern /etc/systemd/system/broker.service')).stdout).toBe('')
     })
 
-    it('makes services of it the first time, and starts them', async () => {
+    it('makes services of it the first time, as the README says, and starts them', async () => {
       const { machine, deployer } = server
-      const { code, output } = await deployer.deploy([inject('packages').tarball])
+      const command = deploying.trim()
+      expect(command).toMatch(/^infra\/deploy\.sh /)
+      const { code, output } = await outcomeOf(deployer.start(command))
       expect(code, output).toBe(0)
       expect(await machine.sh('systemctl is-active broker functions')).toBe('active\nactive\n')
       expect(await machine.sh('systemctl is-enabled broker functions')).toBe('enabled\nenabled\n')
@@ -108,7 +116,7 @@ describeOnMachines('infra/deploy.sh', () => {
     it('restarts nothing when the same is deployed again, here by a user with sudo', async () => {
       const { machine, deployer } = server
       const before = await programsOn(machine)
-      const { code, output } = await deployer.deploy([inject('packages').tarball], 'deployer')
+      const { code, output } = await deployer.deploy([], undefined, 'deployer')
       expect(code, output).toBe(0)
       expect(output).toMatch(/in use already/)
       expect(await programsOn(machine)).toEqual(before)
@@ -134,7 +142,7 @@ describeOnMachines('infra/deploy.sh', () => {
         const path = () => `${url}/message/load`
         receipts.push(await postUntilReceived(path, `message ${number}`, `key-${number}`))
       }).catch((error: Error) => expect(error.message).toBe('deployed'))
-      const { code, output } = await deployer.deploy([tarballs.second])
+      const { code, output } = await deployer.deploy([], tarballs.second)
       isDeployed = true
       await publishing
       expect(code, output).toBe(0)
@@ -154,7 +162,7 @@ describeOnMachines('infra/deploy.sh', () => {
       ['answers, but not well', 'lost', 'not healthy after', ['--wait', '8']],
     ] as const)('goes back to the one before when a release %s', async (_, broken, reason, options) => {
       const { machine, deployer } = server
-      const { code, output } = await deployer.deploy([...options, tarballs[broken]])
+      const { code, output } = await deployer.deploy(options, tarballs[broken])
       expect(code, output).toBe(1)
       expect(output).toContain(reason)
       expect(output).toMatch(/0\.0\.2-[0-9a-f]{8} is in use again/)
@@ -171,7 +179,7 @@ describeOnMachines('infra/deploy.sh', () => {
       const before = await programsOn(machine)
       const settings = await machine.sh('cat /etc/postern/broker.config.jsonc')
       await machine.sh(spoil)
-      const { code, output } = await deployer.deploy([tarballs[version]])
+      const { code, output } = await deployer.deploy([], tarballs[version])
       await machine.sh('cat > /etc/postern/broker.config.jsonc', { input: settings })
       expect(code, output).toBe(1)
       expect(output).toMatch(/Nothing has changed/)
@@ -190,9 +198,9 @@ describeOnMachines('infra/deploy.sh', () => {
 
     it('refuses a second deploy while one is under way', async () => {
       const { machine, deployer } = server
-      const first = deployer.start(['--wait', '8', tarballs.lost])
+      const first = deployer.startDeploy(['--wait', '8'], tarballs.lost)
       await first.says(/restarting functions/)
-      const second = await deployer.deploy([tarballs.third])
+      const second = await deployer.deploy([], tarballs.third)
       expect(second.code, second.output).toBe(1)
       expect(second.output).toMatch(/another deploy is under way: 0\.0\.6-[0-9a-f]{8} since /)
       await first.ended
@@ -201,7 +209,7 @@ describeOnMachines('infra/deploy.sh', () => {
 
     it('brings to its end what it has begun when the connection breaks', async () => {
       const { machine, deployer } = server
-      const deploy = deployer.start([tarballs.third])
+      const deploy = deployer.startDeploy([], tarballs.third)
       await deploy.says(/restarting broker/)
       deploy.signalGroup('SIGKILL')
       await machine.sh('flock --timeout 60 /opt/postern/.lock true')
@@ -212,7 +220,7 @@ describeOnMachines('infra/deploy.sh', () => {
     it('leaves disabled what an administrator has disabled, and keeps the newest releases', async () => {
       const { machine, deployer } = server
       await machine.sh('systemctl disable --now functions')
-      const { code, output } = await deployer.deploy(['--keep', '2', inject('packages').tarball])
+      const { code, output } = await deployer.deploy(['--keep', '2'])
       expect(code, output).toBe(0)
       expect(output).toMatch(/removed 0\.0\.2-/)
       expect((await machine.run('systemctl is-active broker functions')).stdout).toBe('active\ninactive\n')
@@ -241,6 +249,22 @@ describeOnMachines('infra/deploy.sh', () => {
     })
   })
 
+  it('is not needed where the package is installed, as the README says', async () => {
+    const { deb } = inject('packages')
+    const machine = await bootMachine({ init: 'systemd', binds: { [deb]: `/root/${basename(deb)}` } })
+    const [, installing = ''] = codeOf(sectionsOf(readme).get('Install on a server') ?? '', 'sh')
+    expect(await machine.sh(`cd /root; ${installing}`)).toMatch(/^broker +0\./m)
+    await publishes(machine)
+    const deployer = await Deployer.of(
+      machine,
+      await mkdtemp(join(folder, 'deployer-')),
+      inject('packages').tarball,
+    )
+    const { code, output } = await deployer.deploy([])
+    expect(code, output).toBe(1)
+    expect(output).toMatch(/the package postern is installed here/)
+  })
+
   describe.each([
     ['sysvinit', 'sysvinit', 'true'],
     ['Supervisor', 'systemd', 'systemctl unmask supervisor 2>/dev/null; systemctl start supervisor'],
@@ -255,12 +279,12 @@ describeOnMachines('infra/deploy.sh', () => {
     it('makes services, upgrades them, goes back, and can be undone', async () => {
       const { machine, deployer } = server
       const manager = ['--manager', name.toLowerCase()]
-      for (const tarball of [inject('packages').tarball, tarballs.second]) {
-        const { code, output } = await deployer.deploy([...manager, tarball])
+      for (const tarball of [undefined, tarballs.second]) {
+        const { code, output } = await deployer.deploy(manager, tarball)
         expect(code, output).toBe(0)
         await publishes(machine)
       }
-      const { code, output } = await deployer.deploy([...manager, '--wait', '15', tarballs.crashing])
+      const { code, output } = await deployer.deploy([...manager, '--wait', '15'], tarballs.crashing)
       expect(code, output).toBe(1)
       expect(output).toMatch(/0\.0\.2-[0-9a-f]{8} is in use again/)
       await publishes(machine)

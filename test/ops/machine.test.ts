@@ -1,4 +1,6 @@
-import { readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { bootMachine, type Machine } from './support/machine.ts'
 import { describeOnMachines } from './support/needs.ts'
@@ -9,6 +11,7 @@ describeOnMachines('a machine of the tests', () => {
 
     beforeAll(async () => {
       machine = await bootMachine({ init, binds: { '/etc/os-release': '/opt/bound' } })
+      return () => machine.throwAway()
     })
 
     it('has it as PID 1', async () => {
@@ -42,6 +45,19 @@ describeOnMachines('a machine of the tests', () => {
       expect(await machine.sh('cat /root/kept')).toBe('kept\n')
       expect(await machine.sh('pgrep sleep || test ! -e /run/pid')).toBe('')
     })
+  })
+
+  it('leaves no process and no file when it is thrown away', async () => {
+    const machine = await bootMachine({ init: 'systemd' })
+    const before = (await readdir(tmpdir())).filter(name => name.startsWith('postern-machine-'))
+    const inside = machine.start('exec sleep 1000')
+    const own = machine.path('/')
+    expect(existsSync(own)).toBe(true)
+    await machine.throwAway()
+    await inside.ended
+    expect(existsSync(own)).toBe(false)
+    const after = new Set(await readdir(tmpdir()))
+    expect(before.filter(name => !after.has(name))).toHaveLength(1)
   })
 
   it('limits what a unit of systemd may have', async () => {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Command } from '../../support/command.ts'
@@ -8,24 +8,31 @@ import type { Machine } from './machine.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
+/** The name that the server is called by; it leads to the machine. */
+const host = 'server.example'
+
 /** What a deploy came to. */
 export interface Deployed {
   readonly code: number | null
   readonly output: string
 }
 
-/** Somebody with a key who deploys to a machine from outside. */
+/** Somebody with a key who deploys to a machine from outside, from a folder as the project's. */
 export class Deployer {
   readonly #machine: Machine
-  readonly #key: string
+  readonly #folder: string
 
-  private constructor(machine: Machine, key: string) {
+  private constructor(machine: Machine, folder: string) {
     this.#machine = machine
-    this.#key = key
+    this.#folder = folder
   }
 
-  /** Makes a key, with which root and the user deployer, who may use sudo, can log in. */
-  static async of(machine: Machine, folder: string): Promise<Deployer> {
+  /**
+   * Makes a key, with which root and the user deployer, who may use sudo, can log in.
+   *
+   * @param tarball what has been packed there.
+   */
+  static async of(machine: Machine, folder: string, tarball: string): Promise<Deployer> {
     const key = join(folder, 'key')
     await promisify(execFile)('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
     const authorized = await readFile(`${key}.pub`, 'utf8')
@@ -37,34 +44,41 @@ export class Deployer {
        chown -R deployer: /home/deployer/.ssh`,
       { input: authorized },
     )
-    await writeFile(join(folder, 'known-hosts'), '')
-    return new Deployer(machine, key)
+    // What stands in ~/.ssh/config elsewhere.
+    const options = [`HostName=127.0.0.1`, 'BatchMode=yes', 'StrictHostKeyChecking=no', 'LogLevel=ERROR']
+    const words = [...options, 'UserKnownHostsFile=/dev/null'].flatMap(option => ['-o', option]).join(' ')
+    await mkdir(join(folder, 'bin'))
+    await writeFile(
+      join(folder, 'bin/ssh'),
+      `#!/bin/sh\nexec /usr/bin/ssh -F /dev/null -i ${key} ${words} "$@"\n`,
+      {
+        mode: 0o755,
+      },
+    )
+    await mkdir(join(folder, 'dist/packages'), { recursive: true })
+    await symlink(join(root, 'infra'), join(folder, 'infra'))
+    await symlink(tarball, join(folder, 'dist/packages', basename(tarball)))
+    return new Deployer(machine, folder)
   }
 
-  /** @param words options, and the tarball. */
-  start(words: readonly string[], user = 'root'): Command {
-    const options = [
-      'BatchMode=yes',
-      'StrictHostKeyChecking=no',
-      'UserKnownHostsFile=/dev/null',
-      'LogLevel=ERROR',
-    ]
-    const ssh = [
-      'ssh',
-      '-F',
-      '/dev/null',
-      '-i',
-      this.#key,
-      ...options.flatMap(option => ['-o', option]),
-    ].join(' ')
-    const tarball = words.at(-1) ?? ''
-    const args = ['--ssh', ssh, ...words.slice(0, -1), `${user}@127.0.0.1`, tarball]
-    return this.#machine.beside('sh', [join(root, 'infra/deploy.sh'), ...args])
+  /** Starts a command in the folder. */
+  start(command: string): Command {
+    const script = `cd '${this.#folder}' && PATH='${this.#folder}/bin':$PATH exec ${command}`
+    return this.#machine.beside('sh', ['-c', script])
   }
 
-  async deploy(words: readonly string[], user?: string): Promise<Deployed> {
-    const command = this.start(words, user)
-    const { code } = await command.ended
-    return { code, output: command.output() }
+  /** @param tarball default: the one that has been packed. */
+  startDeploy(options: readonly string[], tarball = '', user = 'root'): Command {
+    return this.start(['infra/deploy.sh', ...options, `${user}@${host}`, tarball].join(' '))
   }
+
+  /** Deploys to its end. */
+  async deploy(options: readonly string[], tarball?: string, user?: string): Promise<Deployed> {
+    return outcomeOf(this.startDeploy(options, tarball, user))
+  }
+}
+
+export async function outcomeOf(command: Command): Promise<Deployed> {
+  const { code } = await command.ended
+  return { code, output: command.output() }
 }

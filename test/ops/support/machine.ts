@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { type Command, startCommand } from '../../support/command.ts'
-import type { AtEnd } from '../../support/processes.ts'
 import { makeCgroup, removeCgroup } from './cgroup.ts'
 import { firstPrograms, type Init, rootfs } from './rootfs.ts'
 
@@ -14,8 +13,11 @@ export interface MachineOptions {
   readonly init: Init
   /** Files and folders of this host that the machine sees too, read-only: the place in the machine by that here. */
   readonly binds?: Readonly<Record<string, string>>
-  /** When the machine is thrown away. Default: after the suite. */
-  readonly atEnd?: AtEnd
+  /**
+   * A folder of the machine that is a disk of its own, with the read-ahead of a usual server: files are read in pieces of
+   * 128 KiB, however the disk of this host is set.
+   */
+  readonly disk?: string
 }
 
 export interface RunOptions {
@@ -44,22 +46,24 @@ const environment = [
   'DEBIAN_FRONTEND=noninteractive',
 ]
 
-let machines = 0
+const machines = new Set<Machine>()
+let booted = 0
+
+// Here, where the file of the tests is read: what a hook asks for while it runs is never done.
+afterAll(async () => {
+  await Promise.all([...machines].map(machine => machine.throwAway()))
+})
 
 /**
  * Boots a fresh Debian with a real systemd or a real sysvinit as PID 1, in namespaces and cgroups of its own, with a
- * network that has only its loopback addresses. It is thrown away at the end of the suite.
+ * network that has only its loopback addresses. It is thrown away when the last test of the file has ended, if not before.
  */
-export async function bootMachine({ init, binds = {}, atEnd = afterAll }: MachineOptions): Promise<Machine> {
+export async function bootMachine({ init, binds = {}, disk }: MachineOptions): Promise<Machine> {
   const lower = await rootfs(init)
   const folder = await mkdtemp(join(tmpdir(), 'postern-machine-'))
-  const cgroups = await makeCgroup(`postern-ops-${process.pid}-${++machines}`)
-  const machine = new Machine({ init, lower, folder, binds, cgroups })
-  atEnd(async () => {
-    await machine.end()
-    await removeCgroup(cgroups)
-    await rm(folder, { recursive: true, force: true })
-  })
+  const cgroups = await makeCgroup(`postern-ops-${process.pid}-${++booted}`)
+  const machine = new Machine({ init, lower, folder, binds, disk, cgroups })
+  machines.add(machine)
   await machine.boot()
   return machine
 }
@@ -69,6 +73,7 @@ interface Parts {
   readonly lower: string
   readonly folder: string
   readonly binds: Readonly<Record<string, string>>
+  readonly disk: string | undefined
   readonly cgroups: readonly string[]
 }
 
@@ -138,7 +143,7 @@ export class Machine {
 
   /** @throws Error with what the machine has said, when it does not come up. */
   async boot(): Promise<void> {
-    const { init, lower, folder, binds, cgroups } = this.#parts
+    const { init, lower, folder, binds, disk, cgroups } = this.#parts
     for (const name of ['upper', 'work', 'root']) await mkdir(join(folder, name), { recursive: true })
     const root = join(folder, 'root')
     const joins = cgroups.map(cgroup => `echo $$ > '${cgroup}/cgroup.procs'`)
@@ -156,13 +161,29 @@ export class Machine {
       '--timezone=off',
       '--link-journal=no',
       ...Object.entries(binds).map(([from, to]) => `--bind-ro=${from}:${to}`),
+      ...(disk === undefined ? [] : [`--bind=${folder}/disk:${disk}`]),
       firstPrograms[init],
     ]
-    const script = [...joins, `mount -t overlay overlay -o '${overlay}' '${root}'`, 'exec "$@"'].join(' && ')
+    const mounts = [
+      `mount -t overlay overlay -o '${overlay}' '${root}'`,
+      ...(disk === undefined ? [] : diskMounts(folder)),
+    ]
+    const script = [...joins, ...mounts, 'exec "$@"'].join(' && ')
     const console = openSync(join(folder, 'console'), 'a')
-    // It dies with the tests, however they end; its mounts are in a namespace of its own and go with it.
-    const dying = ['--pdeathsig', 'SIGKILL', 'unshare', '--mount', 'sh', '-c', script, 'sh', ...nspawn]
-    const container = spawn('setpriv', dying, { stdio: ['ignore', console, console] })
+    // It dies with the tests, however they end: its mounts and its processes are in namespaces that go with it.
+    const dying = [
+      '--pdeathsig',
+      'SIGKILL',
+      'unshare',
+      '--mount',
+      '--pid',
+      '--mount-proc',
+      '--fork',
+      '--kill-child',
+    ]
+    const container = spawn('setpriv', [...dying, 'sh', '-c', script, 'sh', ...nspawn], {
+      stdio: ['ignore', console, console],
+    })
     this.#container = container
     this.#ended = once(container, 'exit')
     try {
@@ -176,13 +197,15 @@ export class Machine {
     }
   }
 
-  /** Switches it off. May be called twice. */
-  async end(): Promise<void> {
-    if (this.#container?.exitCode !== null || this.#container.signalCode !== null) return
-    // PID 1 of a namespace takes all of it along.
-    if (this.#leader !== 0) process.kill(this.#leader, 'SIGKILL')
-    else this.#container.kill('SIGKILL')
+  /** Ends it with everything that runs in it, and removes its disk. May be called twice. */
+  async throwAway(): Promise<void> {
+    if (!machines.delete(this)) return
+    const { cgroups, folder } = this.#parts
+    // It takes along the namespace of which it is the parent.
+    this.#container?.kill('SIGKILL')
     await this.#ended
+    await removeCgroup(cgroups)
+    await rm(folder, { recursive: true, force: true })
   }
 
   async #isUp(): Promise<boolean> {
@@ -223,17 +246,36 @@ export class Machine {
   }
 }
 
-/** The PID 1 of a container, as it is numbered here; 0 while there is none. */
+/** The steps that mount a disk; it is made the first time. */
+function diskMounts(folder: string): string[] {
+  const image = `${folder}/disk.ext4`
+  const sectors = (128 * 1024) / 512
+  return [
+    `mkdir -p '${folder}/disk'`,
+    `{ [ -e '${image}' ] || { truncate -s 512M '${image}' && mkfs.ext4 -q '${image}'; }; }`,
+    `mount -o loop '${image}' '${folder}/disk'`,
+    `blockdev --setra ${sectors} "$(findmnt --noheadings --output SOURCE '${folder}/disk')"`,
+  ]
+}
+
+/** The PID 1 of the machine that a container has in it, as it is numbered here; 0 while there is none. */
 async function leaderOf(container: number | undefined): Promise<number> {
-  const tasks = await readdir(`/proc/${container}/task`).catch(() => [])
-  for (const task of tasks) {
-    const children = await readFile(`/proc/${container}/task/${task}/children`, 'utf8').catch(() => '')
-    for (const child of children.split(' ').filter(pid => pid !== '')) {
-      const status = await readFile(`/proc/${child}/status`, 'utf8').catch(() => '')
-      if (/^NSpid:.*\s1$/m.test(status)) return Number(child)
-    }
+  for (const child of await childrenOf(container)) {
+    const status = await readFile(`/proc/${child}/status`, 'utf8').catch(() => '')
+    // Its numbers here, in the container's namespace, and in its own.
+    if (/^NSpid:(\s+\d+){2}\s+1$/m.test(status)) return child
+    const within = await leaderOf(child)
+    if (within !== 0) return within
   }
   return 0
+}
+
+async function childrenOf(pid: number | undefined): Promise<number[]> {
+  const tasks = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const lists = await Promise.all(
+    tasks.map(task => readFile(`/proc/${pid}/task/${task}/children`, 'utf8').catch(() => '')),
+  )
+  return lists.flatMap(list => list.split(' ').filter(child => child !== '')).map(Number)
 }
 
 async function within<T>(limitMs: number, otherwise: string, promise: Promise<T>): Promise<T> {
