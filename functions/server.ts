@@ -4,6 +4,7 @@ import { createServer as createSocketServer, type Server as SocketServer } from 
 import { toNodeHandler } from 'h3/node'
 import { createApp } from './app.ts'
 import type { Context } from './context.ts'
+import { isLoopback } from './exposure.ts'
 import { limitHeads } from './head-limit.ts'
 import { SettingError } from './settings.ts'
 import { socketRoutes } from './socket.ts'
@@ -82,7 +83,7 @@ async function listenWithListhen(handler: RequestListener, hostname: string, por
   const listener = await listen(handler, {
     hostname,
     port: wanted,
-    public: !isLoopbackName(hostname),
+    public: !isLoopback(hostname),
     // Together: neither another port than this one, nor a word about it.
     isProd: true,
     isTest: true,
@@ -146,8 +147,4 @@ function portOf(server: SocketServer): number {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('The server has no port.')
   return address.port
-}
-
-function isLoopbackName(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '::1' || hostname.startsWith('127.')
 }
