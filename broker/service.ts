@@ -130,7 +130,12 @@ async function start(
     timer: startTimer,
     wrap: wrap?.store,
   })
-  const authority = new RuledAuthority(config, { logger, monotonicMs, nowMs: clock.nowMs })
+  const authority = new RuledAuthority(config, {
+    logger,
+    monotonicMs,
+    nowMs: clock.nowMs,
+    sessionFile: join(config.data, 'session.key'),
+  })
   await authority.start()
   const door = await makeTcpDoor(config, {
     logger,
