@@ -253,7 +253,7 @@ async function start(
       ...(door && { tcp: door.received }),
     },
     sent: { ...listener.sent, replay: requests.sent, ...(door && { tcp: door.sent }) },
-    refused: broker.refusals.counts,
+    refusals: broker.refusals,
     lagBytes: flow.lagBytes,
     withheldBytes: broker.withheldBytes,
     idempotencyKeys: keys.size,

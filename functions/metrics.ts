@@ -68,6 +68,11 @@ export async function functionsReadings(context: Pick<Context, 'tally' | 'backbo
       labelled('code', tally.refused.counts),
     ),
     counter(
+      'postern_functions_limited_total',
+      'The same by the limit that was the reason.',
+      labelled('limit', tally.refused.limits),
+    ),
+    counter(
       'postern_functions_slow_subscribers_total',
       'Subscribers that were let go because they did not read.',
       tally.slow,

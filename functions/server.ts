@@ -3,9 +3,9 @@ import type { Server as HttpsServer } from 'node:https'
 import { createServer as createSocketServer, type Server as SocketServer } from 'node:net'
 import { toNodeHandler } from 'h3/node'
 import { createApp } from './app.ts'
+import { Arrivals } from './arrivals.ts'
 import type { Context } from './context.ts'
 import { isLoopback } from './exposure.ts'
-import { limitHeads } from './head-limit.ts'
 import { SettingError } from './settings.ts'
 import { socketRoutes } from './socket.ts'
 import { acceptSockets } from './upgrade.ts'
@@ -51,8 +51,9 @@ export async function serve({
 }: ServeOptions): Promise<RunningServer> {
   const listenOn = host === 'node' ? listenWithNode : listenWithListhen
   const server = await listenOn(handler, hostname, port)
-  limitHeads(server, context.headMs)
-  acceptSockets(server, socketRoutes(context), context.headMs)
+  const { headMs, trustProxy, tally, limits } = context
+  new Arrivals(server, { ...limits, headMs, trustProxy, refused: tally.refused })
+  acceptSockets(server, socketRoutes(context), headMs)
   let closed: Promise<void> | undefined
   return {
     url: urlOf(server, hostname),

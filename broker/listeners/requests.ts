@@ -228,7 +228,7 @@ export class Requests {
   }
 
   #refuse(seq: number | null, error: PosternError, reply: (frames: ReplyFrames) => void): void {
-    this.#options.broker.refusals.add(error.code)
+    this.#options.broker.refusals.add(error)
     this.#options.onMalformed(error)
     reply([encodeHead({ op: 'error', seq, error: error.toBody() })])
   }

@@ -276,7 +276,7 @@ export class TcpConnection {
   }
 
   #deny(id: string, error: PosternError): void {
-    this.#parts.broker.refusals.add(error.code)
+    this.#parts.broker.refusals.add(error)
     this.#tellRefusal(id, error)
   }
 

@@ -45,6 +45,7 @@ const rules: readonly Rule[] = [
   { files: protocol, may: [protocol] },
   // What functions take of it, as `#auth`.
   { files: /^broker\/auth\/(index|rights)\.ts$/, may: [protocol, 'broker/auth/rights.ts'] },
+  { files: /^broker\/limits\//, may: [/^broker\/limits\//] },
   {
     files: core,
     may: [protocol, core],
@@ -67,7 +68,7 @@ const rules: readonly Rule[] = [
   },
   {
     files: /^broker\/listeners\//,
-    may: [protocol, /^broker\/listeners\//, /^broker\/auth\/(refusal|rights)\.ts$/, node, 'zeromq'],
+    may: [protocol, /^broker\/(limits|listeners)\//, /^broker\/auth\/(refusal|rights)\.ts$/, node, 'zeromq'],
     types: [
       core,
       'broker/logger.ts',
@@ -81,7 +82,7 @@ const rules: readonly Rule[] = [
   { files: /^broker\/client\//, may: [protocol, /^broker\/client\//, node, 'zeromq'] },
   {
     files: /^broker\/auth\//,
-    may: [protocol, /^broker\/auth\//, node, 'apache-md5', 'bcryptjs', 'jose'],
+    may: [protocol, /^broker\/(auth|limits)\//, node, 'apache-md5', 'bcryptjs', 'jose'],
     types: ['broker/logger.ts'],
   },
   {
@@ -166,6 +167,7 @@ const rules: readonly Rule[] = [
       '#client',
       '#protocol',
       '#logger',
+      '#limits',
       '#metrics',
       '#service-manager',
       'h3',

@@ -27,6 +27,16 @@ describe('the settings of functions', () => {
       POSTERN_METRICS_FROM: new AddressList('loopback'),
       POSTERN_LEASE_MS: 30_000,
       POSTERN_MAX_LEASES: 10_000,
+      POSTERN_CORS_ORIGINS: new Set(),
+      POSTERN_BODY_MS: 30_000,
+      POSTERN_MAX_HEAD_BYTES: 16_384,
+      POSTERN_MAX_URL_BYTES: 8192,
+      POSTERN_MAX_TOPICS: 100,
+      POSTERN_MAX_CONNECTIONS: 20_000,
+      POSTERN_MAX_ADDRESS_CONNECTIONS: 256,
+      POSTERN_MAX_IDENTITY_CONNECTIONS: 256,
+      POSTERN_PUBLISHES_PER_S: 1000,
+      POSTERN_PUBLISHED_BYTES_PER_S: 8 * 1024 * 1024,
     }
     expect(readSettings({})).toEqual(defaults)
     expect(readSettings({ PORT: '', HOST: '', PATH: '/bin' })).toEqual(defaults)
