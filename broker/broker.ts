@@ -12,6 +12,7 @@ import {
   type Beginning,
   type Code,
   formatId,
+  heldBytes,
   isInSpace,
   type Position,
   PosternError,
@@ -19,7 +20,6 @@ import {
   placeBatch,
   type ReceiptEntry,
   Refusals,
-  type Refused,
   type Run,
   recordSize,
   sharedBufferBytes,
@@ -327,7 +327,7 @@ export class Broker implements KeptBatchLog {
     }
   }
 
-  #countRefusal(error: Refused, count = 1): void {
+  #countRefusal(...[error, count = 1]: Parameters<Refusals['add']>): void {
     this.counters.refused += count
     this.refusals.add(error, count)
   }
@@ -395,6 +395,6 @@ export class Broker implements KeptBatchLog {
     for (const { payload } of batch.select(topic => topic === this.limits.defaultTopic, runs))
       output.plain(payload)
     this.counters.published += batch.count
-    flow.published(batch.last, batch.bytes.length)
+    flow.published(batch.last, heldBytes(batch))
   }
 }

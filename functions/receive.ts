@@ -22,7 +22,7 @@ const largestMax = 1000
 const defaultWaitMs = 20_000
 const longestWaitMs = 60_000
 
-/** The broker needs some time to read what it has kept: whoever does not wait would find nothing. */
+/** The broker needs some time to read what it has kept: whoever does not want to wait is given that much. */
 const shortestWaitMs = 100
 
 /** How many ids one request acknowledges: as many as an answer has messages. */
@@ -49,7 +49,7 @@ async function receiveBatch(event: H3Event, context: Context): Promise<HTTPRespo
   refuseForeignPage(event, context)
   const query = new Query(event.url.search)
   const max = within('max', query.count('max') ?? defaultMax, 1, largestMax)
-  const waitMs = within('waitMs', query.count('waitMs') ?? defaultWaitMs, shortestWaitMs, longestWaitMs)
+  const waitMs = within('waitMs', query.count('waitMs') ?? defaultWaitMs, 0, longestWaitMs)
   const topic = receivedTopicOfPath(event.url.pathname, route) ?? (await defaultTopicOf(backbone))
   const { leaseMs } = leases
   const pass = await admit(event, context)
@@ -64,7 +64,7 @@ async function receiveBatch(event: H3Event, context: Context): Promise<HTTPRespo
   const source = sourceOf(event, context, pass.rights)
   demand(connections.refusal(source))
   const leave = connections.enter(source)
-  const lease = leases.begin({ topic, max, waitMs })
+  const lease = leases.begin({ topic, max, waitMs: Math.max(waitMs, shortestWaitMs) })
   const { signal } = event.req
   const onGone = () => lease.close()
   signal.addEventListener('abort', onGone)

@@ -30,6 +30,8 @@ export interface SocketRoute {
   /** Asked before the upgrade. */
   readonly socket?: (event: H3Event, topic: string) => SocketPlan
   readonly POST?: (event: H3Event, topic: string) => Promise<HTTPResponse>
+  /** Which topics the path may name. Default: those that anybody may publish on. */
+  readonly topicOf?: typeof topicOfPath
 }
 
 /** The subprotocol in which messages are envelopes, publications have receipts, and gaps are told. */
@@ -51,14 +53,14 @@ export function addSocketRoute(
   routes: H3,
   context: Context,
   door: Door,
-  { socket, POST }: SocketRoute,
+  { socket, POST, topicOf = topicOfPath }: SocketRoute,
 ): void {
   const route = `/${door}`
   const optionsOf = shared(context, door, () => context.backbone.maxPayloadBytes ?? defaultPayloadBytes)
   routes.all(`${route}/**`, event => {
     const isSocket = asksForSocket(event)
     if (isSocket ? socket : event.req.method === 'POST' && POST) {
-      const topic = topicOfPath(event.url.pathname, route)
+      const topic = topicOf(event.url.pathname, route)
       if (topic === undefined) throw new PosternError('NOT_FOUND')
       if (isSocket && socket) return openFor(event, context, optionsOf(), () => socket(event, topic))
       if (POST) return refusedOrigin(event, context) ?? POST(event, topic)

@@ -38,7 +38,7 @@ interface Rule {
 const node = /^node:/
 const protocol = /^broker\/protocol\//
 const core =
-  /^broker\/(admission|audience|broker|delivery|fifo|flow|intake|keeper|kept-(ledger|log|room|topic|window)|keys|offset-heap|push-queue|rates|receipts|receivers?|remote-receivers|replay|retained|strand|topic-(list|rules|tree)|traffic)\.ts$/
+  /^broker\/(admission|audience|broker|delivery|fifo|flow|intake|keeper|kept-(ledger|log|room|topic|window)|keys|offset-heap|push-queue|rates|receipts|receivers?|remote-receivers|replay|retained|strand|topic-(list|rules|tree)|traffic|unattended-topics)\.ts$/
 
 /** The directions: whatever is not named here is not allowed. */
 const rules: readonly Rule[] = [
