@@ -144,7 +144,7 @@ export function createContext({
     siblings,
     maxEchoBytes: settings.POSTERN_MAX_ECHO_BYTES,
     headMs: settings.POSTERN_HEAD_MS,
-    corsOrigins: settings.POSTERN_CORS_ORIGINS,
+    corsOrigins: new Set(settings.POSTERN_CORS_ORIGINS),
     limits: limitsOf(settings),
     requestIds: new RequestIds(random),
     retryMs: settings.POSTERN_RETRY_MS,

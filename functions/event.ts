@@ -131,7 +131,9 @@ async function admitSubscriber(
 }
 
 function throwUnlessTemporary(error: unknown): void {
-  if (!(error instanceof PosternError && codes[error.code].temporary)) throw error
+  // A client that is told nothing of the limit would come again for ever.
+  const isLimit = error instanceof PosternError && error.code === 'TOO_MANY_CONNECTIONS'
+  if (isLimit || !(error instanceof PosternError && codes[error.code].temporary)) throw error
 }
 
 export default eventRoutes(sharedContext)

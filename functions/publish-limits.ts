@@ -28,8 +28,8 @@ export class PublishLimits {
     if (network === undefined && identity === undefined) return undefined
     const nowMs = this.#options.nowMs()
     const refusal =
-      (network !== undefined && this.#refusal(network, 'this address', nowMs)) ||
-      (identity !== undefined && this.#refusal(identity, 'this user', nowMs))
+      (network !== undefined && this.#refusal(network, bytes, 'this address', nowMs)) ||
+      (identity !== undefined && this.#refusal(identity, bytes, 'this user', nowMs))
     if (refusal) return refusal
     for (const name of [network, identity]) {
       if (name === undefined) continue
@@ -39,16 +39,16 @@ export class PublishLimits {
     return undefined
   }
 
-  #refusal(name: string, who: string, nowMs: number): PosternError | undefined {
+  #refusal(name: string, bytes: number, who: string, nowMs: number): PosternError | undefined {
     const { publishesPerS, bytesPerS } = this.#options
-    const publishWaitMs = this.#publishes.waitMs(name, nowMs)
+    const publishWaitMs = this.#publishes.waitMs(name, 1, nowMs)
     if (publishWaitMs > 0)
       return tooFast(who, `${publishesPerS} messages`, {
         limit: publishesPerS,
         setting: 'POSTERN_PUBLISHES_PER_S',
         retryAfterMs: publishWaitMs,
       })
-    const bytesWaitMs = this.#bytes.waitMs(name, nowMs)
+    const bytesWaitMs = this.#bytes.waitMs(name, bytes, nowMs)
     if (bytesWaitMs === 0) return undefined
     return tooFast(who, `${bytesPerS} bytes`, {
       limit: bytesPerS,

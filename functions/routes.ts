@@ -1,6 +1,7 @@
 import { H3, type H3Event, type HTTPError, HTTPResponse } from 'h3'
 import { describeError } from '#logger'
 import { PosternError } from '#protocol'
+import { canonicalAddress } from './address-list.ts'
 import { challengeOf } from './challenge.ts'
 import { type Client, clientOf } from './client-address.ts'
 import type { Context } from './context.ts'
@@ -40,8 +41,9 @@ function prepare(event: H3Event, context: Context): void {
     if (res) res.setHeader(name, value)
     else event.res.headers.set(name, value)
   }
-  const told = trustProxy.isEmpty ? undefined : event.req.headers.get('x-request-id')
-  const id = requestIds.next(told)
+  const peer = trustProxy.isEmpty ? undefined : req?.socket?.remoteAddress
+  const isBelieved = peer !== undefined && trustProxy.has(canonicalAddress(peer) ?? '')
+  const id = requestIds.next(isBelieved ? event.req.headers.get('x-request-id') : undefined)
   event.context['requestId'] = id
   set('x-request-id', id)
   shareAnswer(event, context, set)

@@ -118,7 +118,6 @@ const schema = v.object({
         origins => origins.every(isOrigin),
         'allowed is a list of origins as https://example.com or http://localhost:8080, with commas between them',
       ),
-      v.transform((origins): ReadonlySet<string> => new Set(origins)),
     ),
     '',
   ),

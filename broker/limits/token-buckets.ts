@@ -10,8 +10,8 @@ interface Bucket {
 }
 
 /**
- * How much may come of each name (token buckets). Something is let in while anything is left, and all of it is taken: so a
- * single thing that is larger than a bucket can come, and is paid for afterwards.
+ * How much may come of each name (token buckets). What is larger than a bucket may come when that is full, and is paid for
+ * afterwards.
  */
 export class TokenBuckets {
   readonly #perSecond: number
@@ -22,12 +22,13 @@ export class TokenBuckets {
     this.#perSecond = perSecond
   }
 
-  /** In how many milliseconds something may come; 0: now. */
-  waitMs(name: string, nowMs: number): number {
+  /** In how many milliseconds so much may come; 0: now. */
+  waitMs(name: string, amount: number, nowMs: number): number {
     const bucket = this.#buckets.get(name)
     if (!bucket) return 0
     this.#fill(bucket, nowMs)
-    return bucket.left > 0 ? 0 : Math.ceil((-bucket.left / this.#perSecond) * 1000) + 1
+    const missing = Math.min(amount, this.#perSecond * burstS) - bucket.left
+    return missing > 0 ? Math.ceil((missing / this.#perSecond) * 1000) : 0
   }
 
   /** Something has come. */

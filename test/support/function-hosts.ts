@@ -102,7 +102,7 @@ export function testContext({
       POSTERN_MAX_LEASES: maxLeases,
       POSTERN_ALLOW_ORIGINS: allowOrigins,
       POSTERN_TRUST_PROXY: new AddressList(trustProxy),
-      POSTERN_CORS_ORIGINS: new Set(corsOrigins),
+      POSTERN_CORS_ORIGINS: corsOrigins,
       POSTERN_METRICS_FROM: new AddressList(metricsFrom),
       POSTERN_MAX_ECHO_BYTES: 16 * 1024 * 1024,
     },
