@@ -171,8 +171,7 @@ function refuse(reason: string): void {
 }
 
 function setRefused(isRefused: boolean): void {
-  part('log', HTMLElement).hidden = isRefused
-  part('composer', HTMLFormElement).hidden = isRefused
+  for (const id of ['log', 'composer', 'hint', 'connection']) part(id, HTMLElement).hidden = isRefused
 }
 
 function newKey(): string {

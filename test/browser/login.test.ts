@@ -98,9 +98,11 @@ describeInChromium('the login of the chat page', () => {
     await form.waitFor()
     await logIn()
     await chat.becomes('live')
+    await chat.page.getByText('Rooms', { exact: true }).click()
     await chat.button('Log out amy').click()
     await form.waitFor()
     expect(await reader.context.cookies()).toEqual([])
+    await chat.page.getByText('Rooms', { exact: true }).click()
     expect(await chat.button('Log out amy').isVisible()).toBe(false)
   })
 
