@@ -36,6 +36,7 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
   readonly #door: DoorTally
   #subscription: Subscription | undefined
   #release: (() => void) | undefined
+  #leave: (() => void) | undefined
   /** What came before the start is kept from it. */
   #isCut = false
   #full = false
@@ -57,6 +58,12 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
     this.#subscription = this.#options.backbone.subscribe(selection, start, this)
     // It may have ended while it began.
     if (this.#ended) this.#subscription.close()
+  }
+
+  /** @param leave is called when it is over. */
+  hold(leave: (() => void) | undefined): void {
+    if (this.#ended) leave?.()
+    else this.#leave = leave
   }
 
   /** Goes on for as long as nothing speaks against it. */
@@ -115,6 +122,8 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
     this.#options.streams.remove(this)
     this.#subscription?.close()
     this.#release?.()
+    this.#leave?.()
+    this.#leave = undefined
   }
 
   /** The peer comes again, as it does after any end, and is told why as an answer. */

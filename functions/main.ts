@@ -1,9 +1,11 @@
 import cluster from 'node:cluster'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import type { Backbone } from '#client'
 import { processLogger, tellFailure } from '#logger'
 import { findServiceManager, type ServiceManager } from '#service-manager'
 import { type Context, createBackbone, createContext } from './context.ts'
+import { exposure } from './exposure.ts'
 import { type HostKind, serve } from './server.ts'
 import { proveServing } from './serving.ts'
 import { readSettings, SettingError } from './settings.ts'
@@ -48,6 +50,7 @@ async function start(): Promise<void> {
   if (wanted.workers > 1 && cluster.isPrimary) return startWorkers(wanted.workers)
   const tally = new Tally()
   const backbone = createBackbone(settings, log, tally)
+  await refuseExposure(backbone, exposure(settings))
   const siblings = cluster.isWorker ? await meetSiblings({ tally, backbone }) : undefined
   const context = createContext({ backbone, tally, siblings, log, settings })
   const server = await serve({ host: wanted.host, hostname: settings.HOST, port: settings.PORT, context })
@@ -61,6 +64,23 @@ async function start(): Promise<void> {
   log.info('listening', { url: server.url, host: wanted.host, broker: settings.POSTERN_BROKER })
   manager?.ready()
   process.send?.({ event: 'listening', url: server.url })
+}
+
+/**
+ * Ends the process where there are no rules and others can reach it: at the start, and when the broker says so later.
+ * While it has not said anything nobody is let in.
+ */
+async function refuseExposure(backbone: Backbone, reason: string | undefined): Promise<void> {
+  if (reason === undefined) return
+  const look = () => {
+    if (!backbone.access?.isOpen) return
+    tellFailure(reason)
+    process.exit(1)
+  }
+  backbone.onAccessChange(look)
+  // A broker that is away may come later.
+  await backbone.ready().catch(() => {})
+  look()
 }
 
 /** One process alone does without their weight. */

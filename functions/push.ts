@@ -25,13 +25,18 @@ export function addPushRoutes(routes: H3, context: Context): void {
   })
 }
 
-function pushFrames(event: H3Event, publicTopic: string, { backbone, log, tally }: Context): SocketPlan {
+function pushFrames(
+  event: H3Event,
+  publicTopic: string,
+  { backbone, log, tally, limits }: Context,
+): SocketPlan {
   const protocol = protocolOf(event)
   const topic = spaceTopic('push', publicTopic)
   const options = {
     backbone,
     log,
     refused: tally.refused,
+    limits,
     topic,
     publicTopic,
     type: '',
@@ -40,7 +45,7 @@ function pushFrames(event: H3Event, publicTopic: string, { backbone, log, tally 
   return {
     protocol,
     refusal: rights => mayPublish(rights, publicTopic),
-    connect: connection => new SocketPublisher(connection, options),
+    connect: (connection, source) => new SocketPublisher(connection, source, options),
   }
 }
 

@@ -28,6 +28,11 @@ export function functionsReadings({ tally, backbone }: Pick<Context, 'tally' | '
     byDoor(counter, 'sent_bytes_total', 'Bytes of these as they were written', 'sentBytes'),
     counter('postern_functions_refused_total', 'Errors that were answered, by code.', refused),
     counter(
+      'postern_functions_limited_total',
+      'The same by the limit that was the reason.',
+      labelled('limit', tally.refused.limits),
+    ),
+    counter(
       'postern_functions_slow_subscribers_total',
       'Subscribers let go because they did not read.',
       slow,

@@ -45,6 +45,7 @@ const rules: readonly Rule[] = [
   { files: protocol, may: [protocol] },
   // What functions take of it, as `#auth`.
   { files: /^broker\/auth\/(index|rights)\.ts$/, may: [protocol, 'broker/auth/rights.ts'] },
+  { files: /^broker\/limits\//, may: [protocol, /^broker\/limits\//] },
   {
     files: core,
     may: [protocol, core],
@@ -67,7 +68,7 @@ const rules: readonly Rule[] = [
   },
   {
     files: /^broker\/listeners\//,
-    may: [protocol, /^broker\/listeners\//, /^broker\/auth\/(refusal|rights)\.ts$/, node, 'zeromq'],
+    may: [protocol, /^broker\/(limits|listeners)\//, /^broker\/auth\/(refusal|rights)\.ts$/, node, 'zeromq'],
     types: [
       core,
       'broker/logger.ts',
@@ -81,7 +82,7 @@ const rules: readonly Rule[] = [
   { files: /^broker\/client\//, may: [protocol, /^broker\/client\//, node, 'zeromq'] },
   {
     files: /^broker\/auth\//,
-    may: [protocol, /^broker\/auth\//, node, 'apache-md5', 'bcryptjs', 'jose'],
+    may: [protocol, /^broker\/(auth|limits)\//, node, 'apache-md5', 'bcryptjs', 'jose'],
     types: ['broker/logger.ts'],
   },
   {
@@ -125,6 +126,7 @@ const rules: readonly Rule[] = [
     may: [/^broker\/metrics\//, 'package.json', node, 'prom-client'],
     types: [protocol, 'broker/traffic.ts', 'broker/listeners/dsn.ts'],
   },
+  { files: /^broker\/restart\.ts$/, may: [node], types: ['broker/config.ts'] },
   { files: /^broker\/bounds\.ts$/, may: [protocol, 'broker/topic-rules.ts'], types: ['broker/config.ts'] },
   { files: /^broker\/config-file\.ts$/, may: [node, 'jsonc-parser'] },
   { files: /^broker\/main\.ts$/, may: ['broker/daemon.ts', 'broker/commands/index.ts'] },
@@ -166,6 +168,7 @@ const rules: readonly Rule[] = [
       '#client',
       '#protocol',
       '#logger',
+      '#limits',
       '#metrics',
       '#service-manager',
       'h3',
