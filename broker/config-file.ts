@@ -46,8 +46,7 @@ export class ConfigFile {
     const errors: ParseError[] = []
     const value: unknown = parse(content, errors, { allowTrailingComma: true })
     const [first] = errors
-    if (first)
-      throw new ConfigError(`${path}:${lineAt(content, first.offset)}: ${printParseErrorCode(first.error)}.`)
+    if (first) throw new ConfigError(`${path}:${lineAt(content, first.offset)}: ${inWords(first)}.`)
     if (!isObject(value)) throw new ConfigError(`${path} must hold one object.`)
     return new ConfigFile(path, content, value)
   }
@@ -63,6 +62,11 @@ export class ConfigFile {
     }
     return this.path
   }
+}
+
+/** Such as `Comma expected`. */
+function inWords({ error }: ParseError): string {
+  return printParseErrorCode(error).replaceAll(/(?<=[a-z])[A-Z]/g, letter => ` ${letter.toLowerCase()}`)
 }
 
 function lineAt(content: string, offset: number): number {

@@ -58,6 +58,7 @@ export class Outbox {
     this.#pendingBytes += bytes
     try {
       await this.#link.ready()
+      this.#assertWithin(publication.payload.length)
       return await new Promise<Receipt>((resolve, reject) => {
         this.#append(
           publication,
@@ -68,6 +69,13 @@ export class Outbox {
     } finally {
       this.#pendingBytes -= bytes
     }
+  }
+
+  /** Threat: what is far too large ends the connection, and with it the receipts of all that is under way. */
+  #assertWithin(payloadBytes: number): void {
+    const limit = this.#link.hello?.maxPayloadBytes
+    if (limit !== undefined && payloadBytes > limit)
+      throw new PosternError('PAYLOAD_TOO_LARGE', undefined, { limit, setting: 'maxPayloadBytes' })
   }
 
   #append(publication: Publication, key: { key: string; identity: string } | undefined): void {

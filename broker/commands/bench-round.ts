@@ -12,7 +12,7 @@ export interface Round {
   /** Of each payload: at least 8, for its number. */
   readonly bytes: number
   readonly durationMs: number
-  /** Called from time to time, with the share of the time that is over. */
+  /** Called with each receipt: the share of the time that is over, from 0 to 1 and somewhat more. */
   readonly onProgress: (share: number) => void
 }
 

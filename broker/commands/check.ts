@@ -4,11 +4,11 @@ import { curveSockets } from '../auth/curve-access.ts'
 import { readCurveFolder } from '../auth/curve-folder.ts'
 import { readUsers } from '../auth/user-list.ts'
 import { sumOf, type WorstCase, worstCases } from '../bounds.ts'
-import { type Config, ConfigError, loadConfig } from '../config.ts'
+import { type Config, loadConfig } from '../config.ts'
 import { defaultConfigFile } from '../config-file.ts'
 import { openArchive } from '../history/open.ts'
 import { makeKeptStore } from '../kept/open.ts'
-import { type Dsn, endpointAddress } from '../listeners/dsn.ts'
+import { type Dsn, endpointAddress, httpAddress } from '../listeners/dsn.ts'
 import { TopicRules } from '../topic-rules.ts'
 import { defineCommand } from './command.ts'
 import { memoryLimit } from './memory-limit.ts'
@@ -30,21 +30,13 @@ broker. The exit code is 1 when something is wrong; standard error then has a li
   examples: ['broker check', 'broker check /etc/postern/broker.config.jsonc && systemctl reload broker'],
   async run({ file }) {
     const env = { ...process.env, ...(file !== undefined && { POSTERN_CONFIG: file }) }
-    const config = load(env)
+    const config = loadConfig(env)
     await assertStores(config)
     assertWritable(config.data)
     const path = env['POSTERN_CONFIG'] || defaultConfigFile
     process.stdout.write(`${inWords(config, existsSync(path) ? path : undefined)}\n${boundsOf(config)}`)
   },
 })
-
-function load(env: NodeJS.ProcessEnv): Config {
-  try {
-    return loadConfig(env)
-  } catch (error) {
-    throw error instanceof ConfigError ? new Error(error.problems.join('\nbroker: ')) : error
-  }
-}
 
 /** Neither reads or writes anything before it is used: this is about names, options and missing packages. */
 async function assertStores({ history, kept, topics, data }: Config): Promise<void> {
@@ -78,6 +70,7 @@ function inWords(config: Config, path: string | undefined): string {
         ? `${endpointAddress(config.tcp)}, ${counted(readUsers(config).size, 'user')} ${usersOf(config)}`
         : 'off',
     ],
+    ['metrics', config.metrics ? `${httpAddress(config.metrics)}/metrics: Prometheus asks here` : 'off'],
     ...accessOf(config),
     ['plaintext', `may be spoken on ${config.plaintext === 'loopback' ? 'loopback only' : 'any address'}`],
     ['keys', keysOf(config)],

@@ -1,4 +1,5 @@
 import packageJson from '../../package.json' with { type: 'json' }
+import { ConfigError } from '../config-file.ts'
 import { type Command, programUsage, WrongUse } from './command.ts'
 
 /** Each in a file of its own, of which nothing is read before it is asked for. */
@@ -21,19 +22,28 @@ const exitCodes = { failed: 1, usedWrongly: 2 } as const
 
 /** Runs a command, and sets the exit code: 1 when it has failed, 2 when it was used wrongly. */
 export async function main(words: readonly string[]): Promise<void> {
-  // Whoever reads may have enough: `broker subscribe news | head -1`.
   process.stdout.on('error', error => {
-    if (!('code' in error) || error.code !== 'EPIPE') throw error
-    process.exit()
+    // Whoever reads may have enough: `broker subscribe news | head -1`.
+    if ('code' in error && error.code === 'EPIPE') process.exit()
+    tell(`standard output cannot be written: ${error.message}`)
+    process.exit(exitCodes.failed)
   })
   try {
     await run(words)
   } catch (error) {
     const isWrongUse = error instanceof WrongUse
-    const hint = isWrongUse ? ' Try --help.' : ''
-    process.stderr.write(`broker: ${error instanceof Error ? error.message : String(error)}${hint}\n`)
+    for (const line of reasonsOf(error)) tell(`${line}${isWrongUse ? ' Try --help.' : ''}`)
     process.exitCode = isWrongUse ? exitCodes.usedWrongly : exitCodes.failed
   }
+}
+
+function reasonsOf(error: unknown): readonly string[] {
+  if (error instanceof ConfigError) return error.problems
+  return [error instanceof Error ? error.message : String(error)]
+}
+
+function tell(line: string): void {
+  process.stderr.write(`broker: ${line}\n`)
 }
 
 async function run([name = '', ...words]: readonly string[]): Promise<void> {

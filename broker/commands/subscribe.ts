@@ -37,12 +37,14 @@ back, the lines go on where they ended.`,
     const address = findBroker(broker, process.env)
     const refusal = new Refusal()
     const curve = findKeys(process.env)
+    let isReached = false
     let wasAway = false
     const relay = new Relay({
       broker: address,
       ...(curve && { curve }),
       onRefused: refusal.onRefused,
       onState(state) {
+        if (!isReached) return
         if (state === 'away') tell(`no broker answers at ${address}`)
         else if (wasAway) tell('the broker is back')
         wasAway = state === 'away'
@@ -50,6 +52,7 @@ back, the lines go on where they ended.`,
     })
     try {
       await reached(relay, address, refusal)
+      isReached = true
       const start = since === undefined ? { history: wanted ?? 0 } : { since }
       const lineOf = json ? messageJson : messageLine
       await follow(relay, { topics, exact: exact ?? false }, start, lineOf, until)

@@ -79,8 +79,17 @@ function parseEndpoint(text: string): Endpoint {
 }
 
 /** The endpoint in libzmq's form. */
-export function endpointAddress({ host, port }: Endpoint): string {
-  return `tcp://${host.includes(':') ? `[${host}]` : host}:${port === 0 ? '*' : port}`
+export function endpointAddress(endpoint: Endpoint): string {
+  return `tcp://${hostPort(endpoint)}`
+}
+
+/** The endpoint as {@link parseHttpAddress} reads it. */
+export function httpAddress(endpoint: Endpoint): string {
+  return `http://${hostPort(endpoint)}`
+}
+
+function hostPort({ host, port }: Endpoint): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port === 0 ? '*' : port}`
 }
 
 /** Whether only this machine can reach an endpoint. */

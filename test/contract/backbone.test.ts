@@ -196,9 +196,12 @@ describe.each([
     expect(sink.told).toEqual(['start', 'one', 'last'])
   })
 
-  it('refuses a payload that is too large with the limit and its setting', async () => {
+  it.each([
+    ['a little', 256 * 1024 + 1],
+    ['far', 3 * 1024 * 1024],
+  ])('refuses a payload that is %s too large with the limit and its setting', async (_, bytes) => {
     const { backbone } = await opened()
-    const payload = Buffer.alloc(256 * 1024 + 1)
+    const payload = Buffer.alloc(bytes)
     await expect(backbone.publish({ topic: 'a', type: '', binary: true, payload })).rejects.toMatchObject({
       code: 'PAYLOAD_TOO_LARGE',
       bound: { limit: 256 * 1024, setting: 'maxPayloadBytes' },

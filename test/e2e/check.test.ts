@@ -25,6 +25,7 @@ describe('broker check', () => {
         "ingest": "zmq-bind://PULL@127.0.0.1:7000;127.0.0.1:7001",
         "tcp": "tcp://127.0.0.1:8887",
         "usersFile": "users",
+        "metrics": "http://[::1]:9464",
         "topics": { "sms/*": { "durable": true, "receivers": 1 } },
       }`,
     )
@@ -35,6 +36,7 @@ describe('broker check', () => {
       /^ingest +PULL listens at tcp:\/\/127\.0\.0\.1:7000 and tcp:\/\/127\.0\.0\.1:7001: /m,
       /^requests +ROUTER listens at tcp:\/\/127\.0\.0\.1:5001: /m,
       /^tcp +tcp:\/\/127\.0\.0\.1:8887, 2 users in users$/m,
+      /^metrics +http:\/\/\[::1\]:9464\/metrics: Prometheus asks here$/m,
       new RegExp(`^data +${cwd}/data$`, 'm'),
       /^payload +up to 256 KiB$/m,
       /^history +100 messages and 1 MiB of each topic, 7 d, 16 MiB in all; kept with fs$/m,
@@ -75,7 +77,11 @@ describe('broker check', () => {
       '{\n  "data": "x",\n  "tailbytes": 5\n}',
       'broker.config.jsonc:3: The setting tailbytes',
     ],
-    ['a comma too few', '{\n  "data": "x"\n  "tailBytes": 70000\n}', 'broker.config.jsonc:3: CommaExpected'],
+    [
+      'a comma too few',
+      '{\n  "data": "x"\n  "tailBytes": 70000\n}',
+      'broker.config.jsonc:3: Comma expected.',
+    ],
     [
       'an open address',
       '{\n  "plain": "zmq-bind://PUB@*:6000"\n}',

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { describe, expect, it } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
-import { runBrokerCommand, startBrokerCommand } from '../support/broker-command.ts'
+import { runBrokerCommand, startBrokerCommand, startOnTerminal } from '../support/broker-command.ts'
 import { EventClient } from '../support/event-client.ts'
 import { startBrokerProcess, startFunctionsProcess, temporaryFolder } from '../support/processes.ts'
 
@@ -71,10 +71,26 @@ describe('the command line', () => {
     'ends %s with 1 when no broker answers, and says where it looked',
     async (...words) => {
       const { code, stderr } = await runBrokerCommand([...words, '--broker', 'tcp://127.0.0.1:1'])
-      expect(stderr).toContain('No broker answers at tcp://127.0.0.1:1.')
+      expect(stderr).toMatch(/^broker: No broker answers at tcp:\/\/127\.0\.0\.1:1\..*\n$/)
       expect(code).toBe(1)
     },
   )
+
+  it('says in one line that its output cannot be written, and ends with 1', async () => {
+    const { code, stdout, stderr } = await runBrokerCommand(['--version'], { stdout: '/dev/full' })
+    expect(stderr).toMatch(/^broker: standard output cannot be written: ENOSPC.*\n$/)
+    expect([code, stdout]).toEqual([1, ''])
+  })
+
+  it('names the line of the config file that keeps it from finding the broker', async () => {
+    const cwd = await temporaryFolder()
+    await writeFile(`${cwd}/broker.config.jsonc`, '{\n  "tailBytes": 5\n}')
+    const { code, stderr } = await runBrokerCommand(['status'], { cwd })
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^broker: broker\.config\.jsonc:2: The setting tailBytes/),
+    ])
+  })
 })
 
 describe('the broker that a command talks to', () => {
@@ -288,6 +304,15 @@ describe('broker bench', () => {
       '',
     ])
     expect(await runBrokerCommand(['topics', '--json'], { env })).toEqual(before)
+  })
+
+  it('draws its bar on a terminal only when there is something new to see', async () => {
+    const { requests } = await startBrokerProcess()
+    const bench = startOnTerminal(['bench', '--seconds', '1', '--broker', requests], await temporaryFolder())
+    expect(await bench.ended).toBe(0)
+    const drawn = bench.screen.match(/[█░]{30} \d+ under way/gu) ?? []
+    expect(drawn.length).toBeGreaterThan(3)
+    expect(new Set(drawn).size).toBe(drawn.length)
   })
 })
 

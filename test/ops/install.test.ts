@@ -15,6 +15,7 @@ const managers = {
     disable: 'systemctl disable functions',
     starts: 'systemctl is-enabled functions || true',
     disabled: 'disabled\n',
+    memory: / MiB in memory; broker\.service has 96 MiB\. It fits\./,
   },
   sysvinit: {
     init: 'sysvinit',
@@ -24,6 +25,7 @@ const managers = {
     disable: 'update-rc.d functions disable',
     starts: 'ls /etc/rc2.d | grep functions | cut -c1',
     disabled: 'K\n',
+    memory: / has [\d.]+ [MG]iB\. It fits\./,
   },
   supervisor: {
     init: 'sysvinit',
@@ -34,12 +36,13 @@ const managers = {
     disable: 'rm /etc/logrotate.d/postern && touch /etc/logrotate.d/postern',
     starts: 'true',
     disabled: '',
+    memory: / has [\d.]+ [MG]iB\. It fits\./,
   },
 } as const
 
 describeOnMachines('broker install', () => {
   describe.each(Object.keys(managers) as (keyof typeof managers)[])('with %s', manager => {
-    const { init, prepare, start, isStarted, disable, starts, disabled } = managers[manager]
+    const { init, prepare, start, isStarted, disable, starts, disabled, memory } = managers[manager]
     const named = manager === 'supervisor' ? '--manager supervisor' : ''
     const install = `${broker} install --prefix ${prefix} ${named}`
     let machine: Machine
@@ -73,7 +76,16 @@ describeOnMachines('broker install', () => {
       const id = await machine.sh(`${broker} publish news Hello`)
       expect(await machine.sh(`${broker} history news`)).toBe(`${id.trim()} news Hello\n`)
       expect(await machine.sh(`${broker} status`)).toMatch(/^connections +1 process, /m)
-      expect(await machine.sh(`${broker} check`)).toMatch(/ has [\d.]+ [MG]iB\. It fits\./)
+    })
+
+    it('of which the commands know what the service knows, wherever they are typed', async () => {
+      const check = await machine.sh(`cd /tmp && ${broker} check`)
+      expect(check).toMatch(/^config +\/etc\/postern\/broker\.config\.jsonc$/m)
+      expect(check).toMatch(/^data +\/var\/lib\/postern$/m)
+      expect(check).toMatch(memory)
+      const elsewhere = 'POSTERN_REQUESTS="zmq-bind://ROUTER@127.0.0.1:5501"'
+      const checked = `echo '${elsewhere}' >> /etc/default/broker && ${broker} check; sed -i '$d' /etc/default/broker`
+      expect(await machine.sh(checked)).toContain('tcp://127.0.0.1:5501: functions ask here')
     })
 
     it('changes nothing a second time, and gives back nothing that was taken away', async () => {

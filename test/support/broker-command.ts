@@ -13,6 +13,8 @@ export interface CommandInput {
   readonly cwd?: string
   /** Default: that of the checkout. */
   readonly program?: string
+  /** A file that its standard output goes to. Default: whoever has started it. */
+  readonly stdout?: string
   /** Whom it runs as. Default: as this process. */
   readonly uid?: number
 }
@@ -26,9 +28,12 @@ export interface CommandOutput {
 /** Starts `broker` with some words, as a shell would. */
 export function startBrokerCommand(
   words: readonly string[],
-  { env, input, cwd, uid, program = source }: CommandInput = {},
+  { env, input, cwd, uid, stdout, program = source }: CommandInput = {},
 ): ChildProcessWithoutNullStreams {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...words], {
+  const line = [process.execPath, '--disable-warning=ExperimentalWarning', program, ...words]
+  const redirected = stdout === undefined ? line : ['sh', '-c', 'exec "$@" >"$0"', stdout, ...line]
+  const [file = '', ...parameters] = redirected
+  const child = spawn(file, parameters, {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     ...(cwd !== undefined && { cwd }),
     ...(uid !== undefined && { uid }),

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { sumOf, type WorstCase, worstCases } from '../../broker/bounds.ts'
 import { type Config, loadConfig } from '../../broker/config.ts'
@@ -48,6 +50,22 @@ describe('the worst cases', () => {
     ])
   })
 
+  it('count what is loaded only for users and for figures', () => {
+    const sum = (config: Config) => sumOf(worstCases(config), 'memory')
+    expect(sum({ ...plain, usersFile: 'users' }) - sum(plain)).toBe(20 * mebibyte)
+    expect(sum({ ...withTcp, usersFile: 'users' }) - sum(plain)).toBe(20 * mebibyte)
+    const metrics = { host: '127.0.0.1', port: 9464 }
+    expect(sum({ ...plain, metrics }) - sum(plain)).toBe(4 * mebibyte)
+  })
+
+  it('fit the memory that the service file gives, with the settings that are installed with it', () => {
+    const infra = new URL('../../infra/', import.meta.url)
+    const unit = readFileSync(new URL('systemd/broker.service', infra), 'utf8')
+    const [, limit] = /^MemoryMax=(\d+)M$/m.exec(unit) ?? []
+    const installed = loadConfig({ POSTERN_CONFIG: fileURLToPath(new URL('server.config.jsonc', infra)) })
+    expect(sumOf(worstCases(installed), 'memory')).toBeLessThanOrEqual(Number(limit) * mebibyte)
+  })
+
   it('name the connections of the TCP door, and the thread behind it', () => {
     const more = sumOf(worstCases(withTcp), 'memory') - sumOf(worstCases(plain), 'memory')
     expect(more).toBe(20 * mebibyte)
@@ -81,7 +99,16 @@ describe('the worst cases', () => {
     const named = worstCases(config).flatMap(({ name, setting }) =>
       setting.split(', ').map(one => ({ name, setting: one })),
     )
-    const still = ['', 'tcp', 'kept.connector', 'maxTcpConnections', 'pullWindowBytes']
+    const still = [
+      '',
+      'NODE_OPTIONS',
+      'metrics',
+      'tcp',
+      'usersFile',
+      'kept.connector',
+      'maxTcpConnections',
+      'pullWindowBytes',
+    ]
     for (const { name, setting } of named) {
       if (still.includes(setting) || setting.startsWith('topics.')) continue
       const bytesOf = (cases: readonly WorstCase[]) =>

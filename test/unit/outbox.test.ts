@@ -27,7 +27,7 @@ function begin({ ready = () => Promise.resolve() } = {}) {
       clockMs: 0,
       stream: [],
       defaultTopic: 'chat',
-      maxPayloadBytes: 1,
+      maxPayloadBytes: 16 * 1024 * 1024,
       access: { isOpen: true, version: 'open' },
     },
     brokerMs: fromNowMs => 5000 + fromNowMs,
