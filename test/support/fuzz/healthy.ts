@@ -63,7 +63,7 @@ export class HealthyClients {
     await this.#say('WebSocket', async text => {
       this.#publisher?.send(frame(opcodes.text, text))
       const count = ++this.#receipts
-      await this.#publisher?.until(() => this.#publisher?.frames.length === count, 'a receipt by WebSocket')
+      await this.#publisher?.until(() => this.#publisher?.payloads.length === count, 'a receipt by WebSocket')
     })
     await this.#say('requests', async text => {
       await this.#relay.publish({ topic: this.topic, type: '', binary: false, payload: Buffer.from(text) })

@@ -93,6 +93,8 @@ export class Target {
     })
     const functions = await startFunctionsProcess(broker.requests, {
       NODE_OPTIONS,
+      // Those who behave on a bare WebSocket answer no ping.
+      POSTERN_PING_MS: '600000',
       ...(keys && { POSTERN_CURVE: keys.fileOf('web') }),
       ...env,
     })
