@@ -22,15 +22,14 @@ export interface WorstCase {
 /** Resident, with the history and the tail empty: Node, the addon and the bundle. Measured at the start: 56 to 58 MiB. */
 const programBytes = 58 * 1024 * 1024
 
-/** The smallest batch, and what one takes beside its bytes. Measured with a tail of single messages: 312. */
-const smallestBatchBytes = 42
-const batchOverheadBytes = 312
-
 /** Name, topic and key at their longest. Measured with 20,000 of them: 1,694; with short ones 315. */
 const longestKeyBytes = 1700
 
 /** What is kept in memory of a durable topic to be handed out: a page that is read, and one that comes live. */
 const keptPageBytes = 2 * 256 * 1024
+
+/** What is kept of durable topics that nobody receives. */
+const unattendedBytes = 8 * 1024 * 1024
 
 /** The thread of SQLite: its heap may grow so far, and Node needs some for itself. */
 const sqliteThreadBytes = (64 + 4 + 12) * 1024 * 1024
@@ -78,11 +77,9 @@ function memoryOfAll(config: Config): WorstCase[] {
     },
     {
       name: 'The tail',
-      bytes:
-        largestOf(tailBytes, maxBatch(config)) +
-        batchOverheadBytes * Math.ceil(tailBytes / smallestBatchBytes),
+      bytes: largestOf(tailBytes, maxBatch(config)),
       setting: 'tailBytes',
-      why: 'The newest part of the log, all of it messages of a byte that came one by one.',
+      why: 'The newest part of the log; what keeping each batch costs counts.',
       place,
     },
     {
@@ -139,6 +136,13 @@ function memoryOfDurable(config: Config): WorstCase[] {
       bytes: kept.maxWaitingBytes,
       setting: 'kept.maxWaitingBytes',
       why: 'The store is away or slow, and publishers of durable topics go on.',
+      place,
+    },
+    {
+      name: 'Durable topics without receivers',
+      bytes: unattendedBytes,
+      setting: '',
+      why: 'What was read for receivers that have left stays for those that come again soon.',
       place,
     },
     {

@@ -12,6 +12,7 @@ import {
   type Beginning,
   type Code,
   formatId,
+  heldBytes,
   isInSpace,
   type Position,
   PosternError,
@@ -159,7 +160,7 @@ export class Broker implements KeptBatchLog {
     try {
       this.#admission.check(publication, this.limits.maxPayloadBytes)
     } catch (error) {
-      this.#countRefusal(error instanceof PosternError ? error.code : 'INTERNAL')
+      this.#countRefusal(error instanceof PosternError ? error : { code: 'INTERNAL' })
       throw error
     }
     const rule = this.#parts.rules.durable(publication.topic)
@@ -213,7 +214,7 @@ export class Broker implements KeptBatchLog {
 
   /** Answers whoever cannot be served because its time is over, or the log is not the one it meant. */
   refuse(code: Code, count: number): ReceiptEntry[] {
-    this.#countRefusal(code, count)
+    this.#countRefusal({ code }, count)
     const error = new PosternError(code).toBody()
     return Array.from({ length: count }, () => ({ error }))
   }
@@ -255,7 +256,7 @@ export class Broker implements KeptBatchLog {
     this.#isPushing = false
     if (!this.#journal(batch, keyed)) {
       for (const entry of keyed) this.#parts.keys.forget(entry)
-      this.#countRefusal('JOURNAL_FAILED', batch.count)
+      this.#countRefusal({ code: 'JOURNAL_FAILED' }, batch.count)
       const error = new PosternError('JOURNAL_FAILED').toBody()
       for (const { request, index } of waiting) this.#receipts.settle(request, index, { error })
       return
@@ -308,7 +309,7 @@ export class Broker implements KeptBatchLog {
       const rule = this.#parts.rules.durable(publication.topic)
       if (rule) {
         this.#parts.keeper.keep({ publication, ...(key && { key }) }, rule, entry => {
-          if ('error' in entry) this.#countRefusal(entry.error.code)
+          if ('error' in entry) this.#countRefusal(entry.error)
           this.#receipts.settle(request, index, entry)
         })
         this.#receipts.await(request)
@@ -321,14 +322,14 @@ export class Broker implements KeptBatchLog {
       this.#await(request, index, { epoch: this.#epoch, offset })
     } catch (error) {
       if (!(error instanceof PosternError)) throw error
-      this.#countRefusal(error.code)
+      this.#countRefusal(error)
       request.receipts[index] = { error: error.toBody() }
     }
   }
 
-  #countRefusal(code: Code, count = 1): void {
+  #countRefusal(...[error, count = 1]: Parameters<Refusals['add']>): void {
     this.counters.refused += count
-    this.refusals.add(code, count)
+    this.refusals.add(error, count)
   }
 
   #findEarlier(
@@ -394,6 +395,6 @@ export class Broker implements KeptBatchLog {
     for (const { payload } of batch.select(topic => topic === this.limits.defaultTopic, runs))
       output.plain(payload)
     this.counters.published += batch.count
-    flow.published(batch.last, batch.bytes.length)
+    flow.published(batch.last, heldBytes(batch))
   }
 }

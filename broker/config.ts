@@ -192,7 +192,7 @@ const schema = (env: Env) =>
     data: v.optional(text, 'data'),
     defaultTopic: v.optional(topic, 'chat'),
     maxPayloadBytes: v.optional(whole(1, 64 * mebibyte), 256 * 1024),
-    /** The newest part of the log, kept in memory and in the journal for repairs and resumes. */
+    /** The newest part of the log, kept for repairs and resumes: what it takes in memory, and that much of the journal. */
     tailBytes: v.optional(whole(64 * 1024, 16 * gibibyte), 8 * mebibyte),
     history: v.optional(historySchema, {}),
     topics: v.optional(topicsSchema, {}),

@@ -1,5 +1,5 @@
 import type { KeptKey, KeptRow, KeptState } from './kept/store.ts'
-import type { Kept, KeptLedger } from './kept-ledger.ts'
+import type { Draft, Kept, KeptLedger } from './kept-ledger.ts'
 import { KeptRoom } from './kept-room.ts'
 import {
   assertLegacySize,
@@ -58,11 +58,6 @@ export interface KeptPublication {
 
 type Settle = (entry: ReceiptEntry) => void
 
-interface Pending {
-  readonly key: KeptKey
-  readonly settles: Settle[]
-}
-
 /**
  * Takes the messages of durable topics: they go into the store first, and take their places in the log when they are
  * on disk. Then they have receipts, and receivers get them.
@@ -72,14 +67,18 @@ export class Keeper {
   readonly counters = { kept: 0, keptDropped: 0 }
   readonly #parts: KeeperParts
   /** Messages under idempotency keys that are not in the log yet. */
-  readonly #pending = new Map<string, Pending>()
+  readonly #pending = new Map<string, KeepersDraft>()
   /** On disk, and not in the log yet. */
-  #unlogged: { readonly row: KeptRow; readonly isLive: boolean; readonly settle: Settle }[] = []
+  #unlogged: Kept[] = []
   #cancelRelog: (() => void) | undefined
   #isReady = false
 
   constructor(parts: KeeperParts) {
     this.#parts = parts
+  }
+
+  get audience(): KeptAudience {
+    return this.#parts.audience
   }
 
   /** What there is in the store; what the log does not have of it goes there before anything else. */
@@ -102,41 +101,20 @@ export class Keeper {
   keep({ publication, key }: KeptPublication, rule: NamedRule, settle?: Settle): void {
     const idempotency = key && { ...key, fingerprint: this.#parts.fingerprint(publication) }
     if (idempotency && settle && this.#repeats(publication, idempotency, settle)) return
-    this.#check(publication, rule)
+    const { topic, type, binary, payload } = publication
     // Waiting for long, it must not keep the whole batch that it came in.
-    const own = { ...publication, payload: new Uint8Array(publication.payload) }
-    const settles = settle ? [settle] : []
-    const name = idempotency && nameOf(publication.topic, idempotency)
-    const forget = () => name !== undefined && this.#pending.delete(name)
-    // Who was told that it is unknown is told nothing more; a repeat waits for what becomes of it.
-    const settleAll: Settle = entry => {
-      if ('id' in entry) forget()
-      for (const one of settles.splice(0)) one(entry)
-    }
-    const { topic, payload } = own
-    this.#parts.ledger.add({
+    const own = { topic, type, binary, payload: Buffer.from(payload) }
+    this.#check(own, rule)
+    const draft = new KeepersDraft({
       publication: own,
       timeMs: this.#parts.nowMs(),
       idempotency,
-      goesLive: () => this.#parts.audience.goesLive(topic, payload.length),
-      staysBehind: () => this.#parts.audience.staysBehind(topic, payload.length),
-      refuse: error => {
-        // One in doubt may still come: until then a repeat waits for it.
-        if (error.code !== 'RECEIPT_UNKNOWN') {
-          this.room.remove(topic, 1, payload.length)
-          forget()
-        }
-        if (!settle) this.#drop(topic, error)
-        settleAll({ error: error.toBody() })
-      },
-      withdraw: () => {
-        this.room.remove(topic, 1, payload.length)
-        forget()
-      },
-      settle: settleAll,
+      settle,
+      owner: this,
     })
+    this.#parts.ledger.add(draft)
     this.room.add(topic, 1, payload.length)
-    if (idempotency && name !== undefined) this.#pending.set(name, { key: idempotency, settles })
+    if (idempotency) this.#pending.set(nameOf(topic, idempotency), draft)
   }
 
   /** As {@link keep}, for whom nobody waits: what is refused is counted and told. */
@@ -145,15 +123,31 @@ export class Keeper {
       this.keep({ publication }, rule)
     } catch (error) {
       if (!(error instanceof PosternError)) throw error
-      this.#drop(publication.topic, error)
+      this.drop(publication.topic, error)
     }
   }
 
   /** These are on disk now. */
   take(kept: readonly Kept[]): void {
     this.counters.kept += kept.length
-    for (const { row, isLive, draft } of kept) this.#unlogged.push({ row, isLive, settle: draft.settle })
+    this.#unlogged = this.#unlogged.length === 0 ? [...kept] : [...this.#unlogged, ...kept]
     this.#log()
+  }
+
+  /** A message will not be kept. */
+  withdraw({ publication: { topic, payload }, idempotency }: KeepersDraft): void {
+    this.room.remove(topic, 1, payload.length)
+    if (idempotency) this.forget(topic, idempotency)
+  }
+
+  /** Repeats have somebody else to ask. */
+  forget(topic: string, key: KeptKey): void {
+    this.#pending.delete(nameOf(topic, key))
+  }
+
+  drop(topic: string, error: PosternError): void {
+    this.counters.keptDropped++
+    this.#parts.onDropped(topic, error)
   }
 
   #check(publication: Publication, rule: NamedRule): void {
@@ -170,8 +164,8 @@ export class Keeper {
   #repeats({ topic }: Publication, key: KeptKey, settle: Settle): boolean {
     const earlier = this.#pending.get(nameOf(topic, key))
     if (!earlier) return false
-    if (earlier.key.fingerprint !== key.fingerprint) throw new PosternError('KEY_CONFLICT')
-    earlier.settles.push(settle)
+    if (earlier.idempotency?.fingerprint !== key.fingerprint) throw new PosternError('KEY_CONFLICT')
+    earlier.await(settle)
     return true
   }
 
@@ -179,11 +173,11 @@ export class Keeper {
     if (this.#cancelRelog || this.#unlogged.length === 0) return
     const places = this.#parts.log().logKept(this.#unlogged.map(({ row }) => row))
     const logged = this.#unlogged.splice(0, places.length)
-    for (const [i, { row, isLive, settle }] of logged.entries()) {
+    for (const [i, { row, isLive, draft }] of logged.entries()) {
       const place = places[i]
       if (!place) continue
       this.#parts.ledger.loggedThrough = row.number
-      settle({ id: formatId(place) })
+      draft.settle({ id: formatId(place) })
       this.#parts.audience.kept(row, isLive)
     }
     if (this.#unlogged.length === 0) return
@@ -214,10 +208,75 @@ export class Keeper {
     if (left.length === 0) return onDone()
     this.#parts.timer(relogMs, () => this.#relog(left, onDone))
   }
+}
 
-  #drop(topic: string, error: PosternError): void {
-    this.counters.keptDropped++
-    this.#parts.onDropped(topic, error)
+/** What a draft is made of. */
+interface DraftParts {
+  readonly publication: Publication
+  readonly timeMs: number
+  readonly idempotency: KeptKey | undefined
+  readonly settle: Settle | undefined
+  readonly owner: Keeper
+}
+
+/** A message on its way into the store, with whoever waits for its receipt. */
+class KeepersDraft implements Draft {
+  readonly publication: Publication
+  readonly timeMs: number
+  readonly idempotency: KeptKey | undefined
+  readonly #owner: Keeper
+  readonly #isAwaited: boolean
+  #settle: Settle | undefined
+  /** Those who have published the same again meanwhile. */
+  #repeats: Settle[] | undefined
+
+  constructor({ publication, timeMs, idempotency, settle, owner }: DraftParts) {
+    this.publication = publication
+    this.timeMs = timeMs
+    this.idempotency = idempotency
+    this.#settle = settle
+    this.#isAwaited = settle !== undefined
+    this.#owner = owner
+  }
+
+  /** Somebody else waits too. */
+  await(settle: Settle): void {
+    this.#repeats ??= []
+    this.#repeats.push(settle)
+  }
+
+  goesLive(): boolean {
+    return this.#owner.audience.goesLive(this.publication.topic, this.publication.payload.length)
+  }
+
+  staysBehind(): void {
+    this.#owner.audience.staysBehind(this.publication.topic, this.publication.payload.length)
+  }
+
+  refuse(error: PosternError): void {
+    // One in doubt may still come: until then a repeat waits for it.
+    if (error.code !== 'RECEIPT_UNKNOWN') this.withdraw()
+    if (!this.#isAwaited) this.#owner.drop(this.publication.topic, error)
+    this.#tell({ error: error.toBody() })
+  }
+
+  withdraw(): void {
+    this.#owner.withdraw(this)
+  }
+
+  settle(entry: ReceiptEntry): void {
+    if (this.idempotency) this.#owner.forget(this.publication.topic, this.idempotency)
+    this.#tell(entry)
+  }
+
+  /** Who was told that it is unknown is told nothing more; a repeat waits for what becomes of it. */
+  #tell(entry: ReceiptEntry): void {
+    const settle = this.#settle
+    const repeats = this.#repeats
+    this.#settle = undefined
+    this.#repeats = undefined
+    settle?.(entry)
+    for (const repeat of repeats ?? []) repeat(entry)
   }
 }
 

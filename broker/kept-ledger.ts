@@ -19,15 +19,15 @@ export interface Draft {
   readonly timeMs: number
   readonly idempotency?: KeptKey | undefined
   /** Asked when it is written: whether it will be handed to receivers as soon as it is kept. */
-  readonly goesLive: () => boolean
+  goesLive(): boolean
   /** It was to be handed out at once, and could not be written: it will be asked again. */
-  readonly staysBehind: () => void
+  staysBehind(): void
   /** It is not kept; with `RECEIPT_UNKNOWN` it may come to be. Called at most once. */
-  readonly refuse: (error: PosternError) => void
+  refuse(error: PosternError): void
   /** After a refusal in doubt: it was not kept, and never will be. */
-  readonly withdraw: () => void
+  withdraw(): void
   /** For whoever gives it a receipt when it is kept. */
-  readonly settle: (entry: ReceiptEntry) => void
+  settle(entry: ReceiptEntry): void
 }
 
 /** A message that is on disk and synced. */
@@ -68,6 +68,11 @@ interface Waiting {
   isRefused: boolean
 }
 
+/** One of them that is being written. */
+interface Added extends Kept {
+  readonly waiting: Waiting
+}
+
 /** What a transaction does beside adding. */
 type Step =
   | { readonly what: 'remove'; readonly number: number; readonly done: () => void }
@@ -83,7 +88,7 @@ interface Work {
   readonly change: Change
   /** The highest number in it, or before it. */
   readonly last: number
-  readonly added: readonly { readonly waiting: Waiting; readonly kept: Kept }[]
+  readonly added: readonly Added[]
   readonly steps: readonly Step[]
   /** Whether it may have been kept although its commit was not confirmed. */
   isInDoubt: boolean
@@ -245,22 +250,22 @@ export class KeptLedger {
 
   #gather(): Work | undefined {
     if (this.#waiting.length === 0 && this.#steps.length === 0) return undefined
-    const added: { waiting: Waiting; kept: Kept }[] = []
+    const added: Added[] = []
     let bytes = 0
     for (const waiting of this.#waiting) {
       bytes += waiting.bytes
       if (added.length === maxAdded || (added.length > 0 && bytes > maxAddedBytes)) break
-      const { publication, timeMs, idempotency, goesLive } = waiting.draft
-      const isLive = goesLive()
+      const { publication, timeMs, idempotency } = waiting.draft
+      const isLive = waiting.draft.goesLive()
       const { topic, type, binary, payload } = publication
       const deliveries = isLive ? 1 : 0
       const row = { number: ++this.#last, topic, type, binary, payload, timeMs, deliveries, idempotency }
-      added.push({ waiting, kept: { draft: waiting.draft, row, isLive } })
+      added.push({ waiting, draft: waiting.draft, row, isLive })
     }
     this.#waiting.splice(0, added.length)
     const steps = this.#steps.splice(0, maxSteps)
     const change: Change = {
-      add: added.map(({ kept }) => kept.row),
+      add: added.map(({ row }) => row),
       remove: steps.flatMap(step => (step.what === 'remove' ? step.number : [])),
       move: steps.flatMap(step =>
         step.what === 'move' ? { number: step.number, to: ++this.#last, topic: step.topic } : [],
@@ -282,7 +287,7 @@ export class KeptLedger {
     this.#keptThrough = work.last
     // The next one is under way while the receipts of this one are written.
     this.#write()
-    if (work.added.length > 0) this.#parts.onKept(work.added.map(({ kept }) => kept))
+    if (work.added.length > 0) this.#parts.onKept(work.added)
     for (const { done } of work.steps) done()
     this.#idle()
   }
@@ -295,8 +300,8 @@ export class KeptLedger {
       this.#work = undefined
       // Whoever was told that it is unknown repeats it: it must not be kept behind that one's back.
       const again = work.added.map(({ waiting }) => waiting).filter(({ isRefused }) => !isRefused)
-      for (const { waiting, kept } of work.added) {
-        if (kept.isLive) waiting.draft.staysBehind()
+      for (const { waiting, isLive } of work.added) {
+        if (isLive) waiting.draft.staysBehind()
         if (!waiting.isRefused) continue
         this.#release(waiting)
         waiting.draft.withdraw()

@@ -68,7 +68,7 @@ export class KeptTopic {
 
   /**
    * @param receiver who has received them; undefined where that is told by somebody else.
-   * @returns the numbers of which nothing is known.
+   * @returns the numbers that no message has had.
    */
   acknowledge(
     receiver: Receiver | undefined,
@@ -86,7 +86,7 @@ export class KeptTopic {
       open++
       return !this.window.release(number, done)
     })
-    // Of what is not known it cannot be said that it is off the disk.
+    // Of those it cannot be said that they are off the disk.
     if (unknown.length === 0) done()
     return unknown
   }

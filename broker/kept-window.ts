@@ -3,20 +3,28 @@ import type { KeptLedger } from './kept-ledger.ts'
 import { isInSpace, Message, spaceTopic } from './protocol/index.ts'
 import { type Entry, entryOf } from './receiver.ts'
 
-/** What is read from the store at once: as much as a few receivers have room for. */
-const page = { maxMessages: 256, maxBytes: 256 * 1024 }
+/** What is looked through at once for messages that are too old. */
+const expiryPage = { maxMessages: 256, maxBytes: 256 * 1024 }
 
-/** The next page is asked for when no more than so many messages are left. */
-const lowMessages = 64
+/** The next page is asked for when less than this part of one is left. */
+const lowPart = 1 / 4
+
+/** What is read from the store at once. */
+export interface PageSize {
+  readonly maxMessages: number
+  readonly maxBytes: number
+}
 
 export interface KeptWindowParts {
   readonly ledger: Pick<KeptLedger, 'read' | 'remove' | 'count' | 'move'>
   /** Names the store: the epoch of the messages that receivers get. */
   readonly store: string
-  /** Messages up to this number were there when this process began: they may have been handed out before. */
+  /** Messages up to this number may have been handed out before, as often as the store says. */
   readonly foundThrough: number
   /** There is nothing of the topic after this number. */
   readonly last: number
+  /** How far it may read ahead of its receivers. */
+  readonly page: () => PageSize
   /** A message that was handed out so often is not handed out again. 0: it is. */
   readonly maxDeliveries: number
   /** There is something to hand out. */
@@ -57,7 +65,19 @@ export class KeptWindow {
 
   /** Whether nothing would be lost with this object. */
   get isIdle(): boolean {
-    return this.#entries.size === 0 && this.#leaving.size === 0 && !this.#isLoading && this.#liveBytes === 0
+    return this.#entries.size === 0 && !this.isBusy
+  }
+
+  /** Whether the store has been asked for something that is not done yet. */
+  get isBusy(): boolean {
+    return this.#leaving.size > 0 || this.#isLoading || this.#liveBytes > 0
+  }
+
+  /** What it takes in memory. */
+  get bytes(): number {
+    let sum = 0
+    for (const { bytes } of this.#entries.values()) sum += bytes
+    return sum
   }
 
   get #isBehind(): boolean {
@@ -66,7 +86,8 @@ export class KeptWindow {
 
   /** Whether a message that is being written can be handed out without being read again. */
   goesLive(bytes: number): boolean {
-    if (this.#isBehind || this.#waitingBytes + this.#liveBytes + bytes > page.maxBytes) return false
+    const ahead = this.#waitingBytes + this.#liveBytes
+    if (this.#isBehind || (ahead > 0 && ahead + bytes > this.#parts.page().maxBytes)) return false
     this.#liveBytes += bytes
     return true
   }
@@ -92,7 +113,7 @@ export class KeptWindow {
 
   /** The next message that nobody has. Asks the store for more in time. */
   next(): Entry | undefined {
-    if (this.#waiting.length <= lowMessages) this.#load()
+    if (this.#waiting.length <= lowPart * this.#parts.page().maxMessages) this.#load()
     if (!this.#isSorted) this.#waiting.sort((a, b) => a.number - b.number)
     this.#isSorted = true
     const entry = this.#waiting.shift()
@@ -122,10 +143,22 @@ export class KeptWindow {
   }
 
   /**
+   * Lets go of what is in memory, of which nobody has anything. What was noted as handed out before it could be is noted
+   * as it is: whoever reads it again must not take it for redelivered.
+   */
+  giveUp(): void {
+    for (const { number, deliveries, noted } of this.#entries.values())
+      if (noted > deliveries) this.#parts.ledger.count(number, deliveries, () => {})
+    this.#entries.clear()
+    this.#waiting = []
+    this.#waitingBytes = 0
+  }
+
+  /**
    * A receiver has received it.
    *
    * @param onRemoved called when it is off the disk.
-   * @returns false when nothing is known of it.
+   * @returns false when there has never been one of this number.
    */
   release(number: number, onRemoved: () => void): boolean {
     const entry = this.#entries.get(number)
@@ -135,8 +168,9 @@ export class KeptWindow {
       this.#takeOut(entry)
       this.#remove(number, entry.message.payload.length, onRemoved)
     } else if (leaving) leaving.push(onRemoved)
-    else if (number > this.#cursor) return false
-    else onRemoved()
+    else if (number <= this.#cursor) onRemoved()
+    else if (number > this.#storedThrough) return false
+    else this.#releaseUnread(number, onRemoved)
     return true
   }
 
@@ -147,17 +181,22 @@ export class KeptWindow {
     this.#bury(entry.number, entry.message, entry.deliveries, reason)
   }
 
-  /** Removes what is older than a moment, except what somebody has. */
-  expire(beforeMs: number, onExpired: (messages: number) => void, after = 0): void {
+  /** Removes what is older than a moment, except what somebody has, or is about to get: that goes the next time. */
+  expire(beforeMs: number, onExpired: (messages: number) => void): void {
+    if (!this.#isLoading) this.#expireAfter(0, beforeMs, onExpired)
+  }
+
+  #expireAfter(after: number, beforeMs: number, onExpired: (messages: number) => void): void {
+    // A page that is read for receivers meanwhile would bring what has gone.
     this.#isLoading = true
-    const query = { topic: this.#topic, after, through: this.#storedThrough, ...page }
+    const query = { topic: this.#topic, after, through: this.#storedThrough, ...expiryPage }
     this.#parts.ledger.read(query, ({ rows, more }) => {
       this.#isLoading = false
       const old = rows.filter(({ timeMs }) => timeMs < beforeMs)
       const removed = old.filter(row => this.#expire(row))
       if (removed.length > 0) onExpired(removed.length)
       const last = rows.at(-1)
-      if (more && last && old.length === rows.length) this.expire(beforeMs, onExpired, last.number)
+      if (more && last && old.length === rows.length) this.#expireAfter(last.number, beforeMs, onExpired)
       else this.#parts.onReady()
     })
   }
@@ -178,9 +217,8 @@ export class KeptWindow {
     if (this.#isLoading || !this.#isBehind) return
     this.#isLoading = true
     const through = this.#storedThrough
-    this.#parts.ledger.read({ topic: this.#topic, after: this.#cursor, through, ...page }, found =>
-      this.#take(found, through),
-    )
+    const query = { topic: this.#topic, after: this.#cursor, through, ...this.#parts.page() }
+    this.#parts.ledger.read(query, found => this.#take(found, through))
   }
 
   /** What is handed out is noted first: after a crash it must not look as if nobody had ever had it. */
@@ -194,7 +232,8 @@ export class KeptWindow {
       if (open > 0) return
       this.#cursor = end
       this.#isLoading = false
-      for (const entry of entries) this.#wait(entry)
+      // Whoever had it from an earlier process may have acknowledged it meanwhile.
+      for (const entry of entries) if (!this.#leaving.has(entry.number)) this.#wait(entry)
       this.#parts.onReady()
     }
     for (const row of rows) {
@@ -236,9 +275,25 @@ export class KeptWindow {
 
   #remove(number: number, bytes: number, onRemoved: () => void): void {
     this.#leaving.set(number, [onRemoved])
+    this.#removeLeaving(number, bytes)
+  }
+
+  #removeLeaving(number: number, bytes: number): void {
     this.#parts.ledger.remove(number, () => {
       this.#parts.onRemoved(bytes)
       this.#left(number)
+    })
+  }
+
+  /** An earlier process has handed it out, and this one has not read it: the store knows whether it is still there. */
+  #releaseUnread(number: number, onRemoved: () => void): void {
+    this.#leaving.set(number, [onRemoved])
+    const query = { topic: this.#topic, after: number - 1, through: number, maxMessages: 1, maxBytes: 0 }
+    this.#parts.ledger.read(query, ({ rows }) => {
+      const [row] = rows
+      if (row) return this.#removeLeaving(number, row.payload.length)
+      this.#left(number)
+      this.#parts.onReady()
     })
   }
 

@@ -29,8 +29,12 @@ export class Rates {
     const seconds = first ? (nowMs - first.atMs) / 1000 : 0
     if (!first || seconds <= 0) return { publishedPerS: 0, deliveredPerS: 0 }
     return {
-      publishedPerS: (published - first.published) / seconds,
-      deliveredPerS: (delivered - first.delivered) / seconds,
+      publishedPerS: toTenth((published - first.published) / seconds),
+      deliveredPerS: toTenth((delivered - first.delivered) / seconds),
     }
   }
+}
+
+function toTenth(rate: number): number {
+  return Math.round(rate * 10) / 10
 }

@@ -98,7 +98,7 @@ export class Receiver {
     if (entry.holders === 0 && !entry.isReleased) entry.deliveries++
     entry.holders++
     this.#held.set(entry.number, entry)
-    this.#heldBytes += entry.bytes
+    this.#heldBytes += entry.message.weight
     const { message, deliveries } = entry
     this.#handouts.push({ message, deliveries, redelivered: deliveries > 1 })
   }
@@ -108,7 +108,7 @@ export class Receiver {
     const entry = this.#held.get(number)
     if (!entry) return undefined
     this.#held.delete(number)
-    this.#heldBytes -= entry.bytes
+    this.#heldBytes -= entry.message.weight
     entry.holders--
     return entry
   }

@@ -2,7 +2,7 @@ import type { KeptAudience } from './keeper.ts'
 import type { KeptRow } from './kept/store.ts'
 import type { KeptLedger } from './kept-ledger.ts'
 import { KeptTopic } from './kept-topic.ts'
-import { KeptWindow } from './kept-window.ts'
+import { KeptWindow, type PageSize } from './kept-window.ts'
 import {
   formatId,
   isInSpace,
@@ -14,6 +14,7 @@ import {
 } from './protocol/index.ts'
 import { Receiver } from './receiver.ts'
 import type { TopicRules } from './topic-rules.ts'
+import { UnattendedTopics } from './unattended-topics.ts'
 
 /** A message that is kept until it is acknowledged, on its way to a receiver. */
 export interface Handout {
@@ -68,8 +69,8 @@ export interface Registration {
    * @param offsets those that it had, or had before it came back.
    * @param onRemoved called when all of them have left the disk: no restart brings them back. However long the store is
    * away, it is not called before that. It is called as well when they were acknowledged before.
-   * @returns those that are not known since the broker has started. They are still kept, and come again; where there
-   * are any, `onRemoved` is not called.
+   * @returns those that no message of the topic has had, which is all of them before the store could be opened. Where
+   * there are any, `onRemoved` is not called.
    */
   acknowledge(offsets: readonly number[], onRemoved?: () => void): readonly number[]
   /**
@@ -125,6 +126,15 @@ export interface ReceiversParts {
   readonly onExpired: (topic: string, messages: number) => void
 }
 
+/** How far all topics together read ahead of their receivers. Each has its part of it, as long as that is enough … */
+const maxAheadBytes = 8 * 1024 * 1024
+
+/** … to go on with, and is not more than a few receivers have room for. */
+const pageBytes = { least: 8 * 1024, most: 256 * 1024 }
+
+/** A short message takes so much of it. */
+const messageBytes = 1024
+
 /** Who receives the messages of durable topics. No sockets, no disk and no clock of its own. */
 export class Receivers implements ReceiverRegister, KeptAudience {
   bounds: ReceiverBounds
@@ -133,9 +143,11 @@ export class Receivers implements ReceiverRegister, KeptAudience {
   readonly #parts: ReceiversParts
   readonly #topics = new Map<string, KeptTopic>()
   readonly #stirred = new Set<KeptTopic>()
+  readonly #unattended = new UnattendedTopics()
   /** Those who came before the store was open. */
   #early: (() => void)[] = []
-  #store: { readonly name: string; readonly foundThrough: number } | undefined
+  /** Its name, and up to where what is in it may have been handed out by who is not remembered. */
+  #store: { readonly name: string; foundThrough: number } | undefined
   #isDeferred = false
 
   constructor(bounds: ReceiverBounds, parts: ReceiversParts) {
@@ -269,6 +281,7 @@ export class Receivers implements ReceiverRegister, KeptAudience {
         topic.leave(receiver)
         receiver.end('shutdown')
       }
+      if (!topic.window.isBusy) topic.window.giveUp()
     }
   }
 
@@ -285,6 +298,7 @@ export class Receivers implements ReceiverRegister, KeptAudience {
       // What is not in the log yet is told of when it is.
       last: isInSpace('dead', topic) ? ledger.keptThrough : ledger.loggedThrough,
       maxDeliveries: rule.maxDeliveries,
+      page: () => this.#page,
       onReady: () => this.#stir(this.#topics.get(topic)),
       onRemoved: bytes => {
         onRemoved(topic, bytes)
@@ -299,6 +313,12 @@ export class Receivers implements ReceiverRegister, KeptAudience {
     })
     this.#topics.set(topic, made)
     return made
+  }
+
+  get #page(): PageSize {
+    const part = maxAheadBytes / this.#topics.size
+    const maxBytes = Math.min(pageBytes.most, Math.max(pageBytes.least, Math.floor(part)))
+    return { maxBytes, maxMessages: Math.floor(maxBytes / messageBytes) }
   }
 
   #bury(topic: string, message: Message, deliveries: number, reason: string): void {
@@ -326,13 +346,24 @@ export class Receivers implements ReceiverRegister, KeptAudience {
     const stirred = [...this.#stirred]
     this.#stirred.clear()
     for (const topic of stirred) {
+      // Nobody receives it any more, and another one may have its name.
+      if (this.#topics.get(topic.topic) !== topic) continue
       for (const receiver of topic.handOut()) this.#end(topic, receiver, 'slow')
       for (const receiver of [...topic.receivers]) {
         if (!receiver.flush()) this.#end(topic, receiver, 'failed')
         else if (receiver.isDone) this.#end(topic, receiver, 'done')
       }
       if (topic.isIdle) this.#topics.delete(topic.topic)
+      for (const left of this.#unattended.look(topic)) this.#giveUp(left)
     }
+  }
+
+  #giveUp(topic: KeptTopic): void {
+    // It is looked at again when that is done.
+    if (!this.#store || topic.window.isBusy) return
+    topic.window.giveUp()
+    this.#topics.delete(topic.topic)
+    this.#store.foundThrough = this.#parts.ledger.last
   }
 
   #end(topic: KeptTopic, receiver: Receiver, reason: ReceiverEnd): void {

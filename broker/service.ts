@@ -130,7 +130,12 @@ async function start(
     timer: startTimer,
     wrap: wrap?.store,
   })
-  const authority = new RuledAuthority(config, { logger, monotonicMs, nowMs: clock.nowMs })
+  const authority = new RuledAuthority(config, {
+    logger,
+    monotonicMs,
+    nowMs: clock.nowMs,
+    sessionFile: join(config.data, 'session.key'),
+  })
   await authority.start()
   const door = await makeTcpDoor(config, {
     logger,
@@ -248,7 +253,7 @@ async function start(
       ...(door && { tcp: door.received }),
     },
     sent: { ...listener.sent, replay: requests.sent, ...(door && { tcp: door.sent }) },
-    refused: broker.refusals.counts,
+    refusals: broker.refusals,
     lagBytes: flow.lagBytes,
     withheldBytes: broker.withheldBytes,
     idempotencyKeys: keys.size,

@@ -21,6 +21,10 @@ export class AddressList {
     return this.#text
   }
 
+  get isEmpty(): boolean {
+    return this.#text === 'off'
+  }
+
   /** @param address canonical. */
   has(address: string): boolean {
     const family = familyOf(address)

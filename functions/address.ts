@@ -24,11 +24,17 @@ export function receivedTopicOfPath(pathname: string, route: string): string | u
 /**
  * The topics of a request: that of its path and every `?topic=`; undefined when it names none.
  *
- * @throws PosternError `INVALID_TOPIC`, `RESERVED_TOPIC`
+ * @throws PosternError `INVALID_TOPIC`, `RESERVED_TOPIC`, `TOO_MANY_TOPICS`
  */
-export function topicsOf(pathTopic: string | undefined, query: Query): readonly string[] | undefined {
+export function topicsOf(
+  pathTopic: string | undefined,
+  query: Query,
+  { maxTopics }: { readonly maxTopics: number },
+): readonly string[] | undefined {
   const named = query.values('topic').map(text => toTopic(text))
   const topics = new Set(pathTopic === undefined ? named : [pathTopic, ...named])
+  if (topics.size > maxTopics)
+    throw new PosternError('TOO_MANY_TOPICS', undefined, { limit: maxTopics, setting: 'POSTERN_MAX_TOPICS' })
   return topics.size === 0 ? undefined : [...topics]
 }
 

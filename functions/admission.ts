@@ -4,15 +4,17 @@ import type { PublishOptions, Start } from '#client'
 import type { PosternError, Rights, Selection } from '#protocol'
 import type { Context } from './context.ts'
 import { credentialOf } from './credential.ts'
+import { refuseForeignPage } from './cross-origin.ts'
 import { openPass, type Pass } from './pass.ts'
 import { clientOfEvent } from './routes.ts'
 
 /**
  * Lets the client of a request in: at once where there are no rules, else when the broker has said what it may do.
  *
- * @throws PosternError `UNAUTHORIZED`, `LOGIN_UNAVAILABLE`
+ * @throws PosternError `UNAUTHORIZED`, `LOGIN_UNAVAILABLE`, `FOREIGN_PAGE` for what changes something
  */
 export function admit(event: H3Event, context: Context): Pass | Promise<Pass> {
+  if (event.req.method === 'POST') refuseForeignPage(event, context)
   // Whatever else a request shows there is for somebody else, such as a proxy.
   if (context.gate.isOpen) return openPass
   const { address = '' } = clientOfEvent(event, context)

@@ -3,6 +3,7 @@ import { broadcastRoutes } from './broadcast.ts'
 import { type Context, sharedContext } from './context.ts'
 import { eventRoutes } from './event.ts'
 import { historyRoutes } from './history.ts'
+import { loginRoutes } from './login.ts'
 import { messageRoutes } from './message.ts'
 import { metricsRoutes } from './metrics.ts'
 import { pageRoutes } from './page.ts'
@@ -20,6 +21,7 @@ export function createApp(context: Context): H3 {
     .mount('', historyRoutes(context))
     .mount('', receiveRoutes(context))
     .mount('', socketRoutes(context))
+    .mount('', loginRoutes(context))
     .mount('', statusRoutes(context))
     .mount('', metricsRoutes(context))
     .mount('', pageRoutes(context))

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { H3Event } from 'h3'
 import { PosternError } from '#protocol'
@@ -10,22 +11,53 @@ const maxDiscardMs = 1000
  * Reads the body of a request, at most `limit` bytes of it. A longer one is given up as soon as it is known to be
  * longer, whatever its Content-Length says.
  *
+ * @param withinMs after which it is given up when it has not come whole.
  * @returns undefined when it is longer.
- * @throws PosternError `INVALID_REQUEST` when it breaks off.
+ * @throws PosternError `INVALID_REQUEST` when it breaks off, `REQUEST_TIMEOUT`
  */
-export async function readBody(event: H3Event, limit: number): Promise<Uint8Array | undefined> {
+export async function readBody(
+  event: H3Event,
+  limit: number,
+  withinMs: number,
+): Promise<Uint8Array | undefined> {
   const declared = Number(event.req.headers.get('content-length') ?? 0)
   const request = nodeRequest(event)
-  const body =
-    declared > limit ? undefined : await collect(request ? chunksOf(request) : event.req.body, limit)
+  if (declared > limit) {
+    if (request) discard(request)
+    return undefined
+  }
+  const collected = collect(request ? chunksOf(request) : event.req.body, limit)
+  const body = await (request && !request.complete ? inTime(collected, request, withinMs) : collected)
   if (body === undefined && request) discard(request)
   return body
 }
 
+/** Threat: bodies that come a byte at a time keep connections and what waits for them. */
+function inTime<Body>(body: Promise<Body>, request: Readable, withinMs: number): Promise<Body> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new PosternError('REQUEST_TIMEOUT', undefined, { limit: withinMs, setting: 'POSTERN_BODY_MS' }))
+      discard(request)
+    }, withinMs)
+    body.then(
+      whole => {
+        clearTimeout(timer)
+        resolve(whole)
+      },
+      (error: unknown) => {
+        clearTimeout(timer)
+        reject(error)
+      },
+    )
+  })
+}
+
 // Where a host has read the body already (`rawBody`) Node's request has nothing left: h3 knows where to find it.
-function nodeRequest(event: H3Event): Readable | undefined {
+function nodeRequest(event: H3Event): IncomingMessage | undefined {
   const request = event.runtime?.node?.req
-  return request && 'httpVersion' in request && !('rawBody' in request) ? (request as Readable) : undefined
+  return request && 'httpVersion' in request && !('rawBody' in request)
+    ? (request as IncomingMessage)
+    : undefined
 }
 
 // Leaving a plain `for await` would destroy the request and with it the socket that the refusal goes out on.

@@ -6,7 +6,7 @@ import { readBody } from './body.ts'
 import { type Context, sharedContext } from './context.ts'
 import { openEventStream } from './event.ts'
 import { parseForm } from './form.ts'
-import { maxPayloadBytesOf, payloadTooLarge } from './limits.ts'
+import { countPublish, maxPayloadBytesOf, payloadTooLarge } from './limits.ts'
 import { Query } from './query.ts'
 import { addRoute, answerJson, createRoutes } from './routes.ts'
 
@@ -30,19 +30,19 @@ export function broadcastRoutes(context: Context): H3 {
 }
 
 async function broadcast(event: H3Event, context: Context): Promise<HTTPResponse> {
-  const { backbone, tally } = context
+  const { backbone, limits } = context
   const topic = await defaultTopicOf(backbone)
-  const { rights } = await admit(event, context)
-  demand(mayPublish(rights, topic))
+  const pass = await admit(event, context)
+  demand(mayPublish(pass.rights, topic))
   const maxPayloadBytes = await maxPayloadBytesOf(backbone)
-  const body = await readBody(event, formBytes(maxPayloadBytes))
+  const body = await readBody(event, formBytes(maxPayloadBytes), limits.bodyMs)
   if (body === undefined) throw payloadTooLarge(maxPayloadBytes)
   const fields = await parseForm(body, event.req.headers.get('content-type'))
   const from = fields.get('from') ?? ''
   const text = fields.get('text') ?? ''
   if (from.trim() !== '' && text.trim() !== '') {
     const payload = encoder.encode(JSON.stringify({ from, text }))
-    tally.door('message').receive(payload.length)
+    countPublish(event, context, pass, 'message', payload.length)
     await backbone.publish({ topic, type: chatType, binary: false, payload })
   }
   return answerJson(true)

@@ -8,6 +8,7 @@ import { SocketEncoder } from './socket-encoding.ts'
 import { SocketPublisher, type SocketPublisherOptions } from './socket-publisher.ts'
 import { addSocketRoute, protocolOf, type SocketPlan } from './socket-route.ts'
 import { SocketSubscriber, type SocketSubscriberOptions } from './socket-subscriber.ts'
+import type { Source } from './source.ts'
 import type { SocketOwner, WebSocketConnection } from './websocket.ts'
 
 const bare = new SocketEncoder({ envelope: false, space: 'bus' })
@@ -21,7 +22,7 @@ export function addBusRoute(routes: H3, context: Context): void {
   })
 }
 
-function join(event: H3Event, publicTopic: string, { backbone, log, tally }: Context): SocketPlan {
+function join(event: H3Event, publicTopic: string, { backbone, log, tally, limits }: Context): SocketPlan {
   const query = new Query(event.url.search)
   const hearsItself = query.flag('echo')
   const protocol = protocolOf(event)
@@ -34,10 +35,11 @@ function join(event: H3Event, publicTopic: string, { backbone, log, tally }: Con
   return {
     protocol,
     refusal: rights => mayPublish(rights, publicTopic) ?? mayReceive(rights, publicTopic),
-    connect: connection =>
+    connect: (connection, source) =>
       new BusPeer(
         connection,
-        { backbone, log, refused: tally.refused, topic, publicTopic, type: name, answers },
+        source,
+        { backbone, log, refused: tally.refused, limits, topic, publicTopic, type: name, answers },
         { backbone, tally, encoder, selection, start: {}, ...(hearsItself ? {} : { ownType: name }) },
       ),
   }
@@ -50,10 +52,11 @@ class BusPeer implements SocketOwner {
 
   constructor(
     connection: WebSocketConnection,
+    source: Source,
     publishing: SocketPublisherOptions,
     subscribing: SocketSubscriberOptions,
   ) {
-    this.#publisher = new SocketPublisher(connection, publishing)
+    this.#publisher = new SocketPublisher(connection, source, publishing)
     this.#subscriber = new SocketSubscriber(connection, subscribing)
   }
 

@@ -47,6 +47,11 @@ const marks = [
   'via',
 ]
 
+/** Whether somebody may have passed a request on. @param headers as Node has them. */
+export function isPassedOn(headers: Readonly<Record<string, unknown>>): boolean {
+  return marks.some(name => headers[name] !== undefined)
+}
+
 /**
  * Finds the client behind proxies, by `X-Forwarded-For` or `Forwarded` (RFC 7239). Each proxy adds to the right of what
  * it got, so the list is read from there: the client is the first that is not one of the trusted proxies.

@@ -1,10 +1,14 @@
 import { type Backbone, Relay } from '#client'
 import { type Logger, processLogger } from '#logger'
 import type { AddressList } from './address-list.ts'
+import type { ArrivalLimits } from './arrivals.ts'
+import { ConnectionLimits } from './connection-limits.ts'
 import { Gate } from './gate.ts'
 import { Leases } from './leases.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { OriginRule } from './origin.ts'
+import { PublishLimits } from './publish-limits.ts'
+import { RequestIds } from './request-ids.ts'
 import { readSettings, type Settings } from './settings.ts'
 import type { Siblings } from './siblings.ts'
 import { Tally } from './tally.ts'
@@ -36,11 +40,24 @@ export interface Context {
   readonly maxEchoBytes: number
   /** How long a client may take to send the head of its first request. */
   readonly headMs: number
+  /** The pages of other origins that may do what pages of this one may, and read the answers. */
+  readonly corsOrigins: ReadonlySet<string>
+  readonly limits: Limits
+  readonly requestIds: RequestIds
   /** How long a subscriber that lost its stream waits before it connects again. */
   readonly retryMs: number
   readonly mode: Settings['POSTERN_MODE']
   /** As `Math.random`. */
   readonly random: () => number
+}
+
+/** How much of this process a client may have. */
+export interface Limits extends Omit<ArrivalLimits, 'headMs' | 'trustProxy' | 'refused'> {
+  readonly maxUrlBytes: number
+  /** Topics of one stream, or of one request for the past. */
+  readonly maxTopics: number
+  readonly publishing: PublishLimits
+  readonly connections: ConnectionLimits
 }
 
 export interface ContextOptions {
@@ -54,6 +71,8 @@ export interface ContextOptions {
     | 'POSTERN_PING_MS'
     | 'POSTERN_IDLE_MS'
     | 'POSTERN_ALLOW_ORIGINS'
+    | 'POSTERN_CORS_ORIGINS'
+    | LimitSetting
     | 'POSTERN_MAX_ECHO_BYTES'
     | 'POSTERN_LEASE_MS'
     | 'POSTERN_MAX_LEASES'
@@ -67,6 +86,20 @@ export interface ContextOptions {
   /** Default: `Math.random`. */
   readonly random?: () => number
 }
+
+/** The settings that are limits. */
+const limitSettings = [
+  'POSTERN_BODY_MS',
+  'POSTERN_MAX_HEAD_BYTES',
+  'POSTERN_MAX_URL_BYTES',
+  'POSTERN_MAX_TOPICS',
+  'POSTERN_MAX_CONNECTIONS',
+  'POSTERN_MAX_ADDRESS_CONNECTIONS',
+  'POSTERN_MAX_IDENTITY_CONNECTIONS',
+  'POSTERN_PUBLISHES_PER_S',
+  'POSTERN_PUBLISHED_BYTES_PER_S',
+] as const satisfies readonly (keyof Settings)[]
+type LimitSetting = (typeof limitSettings)[number]
 
 /** A client that has just come is not asked at once whether it is still there. */
 const firstPingFrom = 0.75
@@ -111,9 +144,30 @@ export function createContext({
     siblings,
     maxEchoBytes: settings.POSTERN_MAX_ECHO_BYTES,
     headMs: settings.POSTERN_HEAD_MS,
+    corsOrigins: new Set(settings.POSTERN_CORS_ORIGINS),
+    limits: limitsOf(settings),
+    requestIds: new RequestIds(random),
     retryMs: settings.POSTERN_RETRY_MS,
     mode: settings.POSTERN_MODE,
     random,
+  }
+}
+
+function limitsOf(settings: Pick<Settings, LimitSetting>): Limits {
+  const perAddress = settings.POSTERN_MAX_ADDRESS_CONNECTIONS
+  return {
+    bodyMs: settings.POSTERN_BODY_MS,
+    maxHeadBytes: settings.POSTERN_MAX_HEAD_BYTES,
+    maxUrlBytes: settings.POSTERN_MAX_URL_BYTES,
+    maxTopics: settings.POSTERN_MAX_TOPICS,
+    maxConnections: settings.POSTERN_MAX_CONNECTIONS,
+    perAddress,
+    connections: new ConnectionLimits({ perAddress, perIdentity: settings.POSTERN_MAX_IDENTITY_CONNECTIONS }),
+    publishing: new PublishLimits({
+      publishesPerS: settings.POSTERN_PUBLISHES_PER_S,
+      bytesPerS: settings.POSTERN_PUBLISHED_BYTES_PER_S,
+      nowMs: () => performance.now(),
+    }),
   }
 }
 
@@ -187,6 +241,15 @@ export const sharedContext: Context = {
   },
   get headMs() {
     return (made ?? make()).headMs
+  },
+  get corsOrigins() {
+    return (made ?? make()).corsOrigins
+  },
+  get limits() {
+    return (made ?? make()).limits
+  },
+  get requestIds() {
+    return (made ?? make()).requestIds
   },
   get retryMs() {
     return (made ?? make()).retryMs

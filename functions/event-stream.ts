@@ -23,6 +23,12 @@ export interface EventStreamOptions {
   readonly tally: Tally
 }
 
+/**
+ * Streams that end together come back over so long that each has this time to itself: 250 a second, which a tenth of a
+ * processor carries. Measured, a stream that comes takes 0.33 ms of it in a process that has just started, then 0.14.
+ */
+const returnMs = 4
+
 /** One subscriber on Server-Sent Events: what comes from the log on one side, a connection on the other. */
 export class EventStream implements Sink, OutletOwner, OpenStream {
   readonly #options: EventStreamOptions
@@ -30,6 +36,7 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
   readonly #door: DoorTally
   #subscription: Subscription | undefined
   #release: (() => void) | undefined
+  #leave: (() => void) | undefined
   /** What came before the start is kept from it. */
   #isCut = false
   #full = false
@@ -51,6 +58,12 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
     this.#subscription = this.#options.backbone.subscribe(selection, start, this)
     // It may have ended while it began.
     if (this.#ended) this.#subscription.close()
+  }
+
+  /** @param leave is called when it is over. */
+  hold(leave: (() => void) | undefined): void {
+    if (this.#ended) leave?.()
+    else this.#leave = leave
   }
 
   /** Goes on for as long as nothing speaks against it. */
@@ -90,9 +103,10 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
   }
 
   /** Asks the peer to come again after a while that differs from peer to peer: all at once would be a stampede. */
-  shutDown(): void {
+  shutDown(streams = 1): void {
     const { retryMs, random } = this.#options
-    this.#write(encodeRetry(retryMs * (1 + 2 * random())))
+    const spreadMs = Math.max(2 * retryMs, returnMs * streams)
+    this.#write(encodeRetry(retryMs + spreadMs * random()))
     this.#end()
   }
 
@@ -108,6 +122,8 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
     this.#options.streams.remove(this)
     this.#subscription?.close()
     this.#release?.()
+    this.#leave?.()
+    this.#leave = undefined
   }
 
   /** The peer comes again, as it does after any end, and is told why as an answer. */

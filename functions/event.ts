@@ -12,6 +12,7 @@ import { streamAnswer } from './outlet.ts'
 import type { Pass } from './pass.ts'
 import { Query } from './query.ts'
 import { addRoute, createRoutes } from './routes.ts'
+import { type Source, sourceOf } from './source.ts'
 
 const route = '/event'
 
@@ -44,7 +45,7 @@ function subscribeTo(event: H3Event, context: Context): Promise<HTTPResponse> {
   const query = new Query(event.url.search)
   return openEventStream(event, context, {
     query,
-    topics: topicsOf(pathTopic, query),
+    topics: topicsOf(pathTopic, query, context.limits),
     exact: query.flag('exact'),
     format: {
       base64: query.choice('encoding', ['base64']) !== undefined,
@@ -74,7 +75,7 @@ export async function openEventStream(
   context: Context,
   request: EventStreamRequest,
 ): Promise<HTTPResponse> {
-  const { backbone, streams, gate, retryMs, random, tally, log } = context
+  const { backbone, streams, gate, retryMs, random, tally, log, limits } = context
   const encoder = encoderOf(request.format)
   const start = startOf(event.req.headers.get('last-event-id'), request.query)
   const enter = () => admitSubscriber(event, context, request, start)
@@ -86,7 +87,8 @@ export async function openEventStream(
   return streamAnswer(event, headers, outlet => {
     const stream = new EventStream(outlet, { backbone, streams, encoder, retryMs, random, tally })
     admitted.then(
-      ({ pass, selection, start, isCut }) => {
+      ({ pass, selection, start, isCut, source }) => {
+        stream.hold(limits.connections.enter(source))
         stream.subscribe(selection, start, isCut)
         stream.guard(pass, rights => maySubscribe(rights, selection))
       },
@@ -105,6 +107,8 @@ interface Subscriber {
   readonly start: Start
   /** What it has missed is kept from it. */
   readonly isCut: boolean
+  /** Whom it is counted for. */
+  readonly source: Source
 }
 
 async function admitSubscriber(
@@ -117,15 +121,19 @@ async function admitSubscriber(
   const pass = await admit(event, context)
   const { rights } = pass
   demand(maySubscribe(rights, selection))
+  const source = sourceOf(event, context, rights)
+  demand(context.limits.connections.refusal(source))
   const refusal = refusalToStart(rights, selection, start)
   // Browsers resume by themselves: without its past a stream goes on with what is new.
-  if (refusal && start.since !== undefined) return { pass, selection, start: {}, isCut: true }
+  if (refusal && start.since !== undefined) return { pass, selection, start: {}, isCut: true, source }
   demand(refusal)
-  return { pass, selection, start, isCut: false }
+  return { pass, selection, start, isCut: false, source }
 }
 
 function throwUnlessTemporary(error: unknown): void {
-  if (!(error instanceof PosternError && codes[error.code].temporary)) throw error
+  // A client that is told nothing of the limit would come again for ever.
+  const isLimit = error instanceof PosternError && error.code === 'TOO_MANY_CONNECTIONS'
+  if (isLimit || !(error instanceof PosternError && codes[error.code].temporary)) throw error
 }
 
 export default eventRoutes(sharedContext)

@@ -22,7 +22,7 @@ export function historyRoutes(context: Context): H3 {
 async function readHistory(event: H3Event, context: Context): Promise<HTTPResponse> {
   const { backbone, tally } = context
   const query = new Query(event.url.search)
-  const topics = topicsOf(topicOfPath(event.url.pathname, route), query)
+  const topics = topicsOf(topicOfPath(event.url.pathname, route), query, context.limits)
   const count = query.count('history') ?? Number.MAX_SAFE_INTEGER
   const selection = await selectionOf(topics, query.flag('exact'), backbone)
   const { rights } = await admit(event, context)

@@ -1,14 +1,14 @@
 import cluster from 'node:cluster'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import type { Backbone } from '#client'
 import { processLogger, tellFailure } from '#logger'
 import { findServiceManager, type ServiceManager } from '#service-manager'
-import { createBackbone, createContext } from './context.ts'
-import { functionsReadings } from './metrics.ts'
+import { type Context, createBackbone, createContext } from './context.ts'
+import { exposure } from './exposure.ts'
 import { type HostKind, serve } from './server.ts'
 import { proveServing } from './serving.ts'
 import { readSettings, SettingError } from './settings.ts'
-import { Siblings } from './siblings.ts'
 import { Tally } from './tally.ts'
 import { Workers } from './workers.ts'
 
@@ -50,26 +50,50 @@ async function start(): Promise<void> {
   if (wanted.workers > 1 && cluster.isPrimary) return startWorkers(wanted.workers)
   const tally = new Tally()
   const backbone = createBackbone(settings, log, tally)
-  const siblings = cluster.isWorker ? new Siblings(() => functionsReadings({ tally, backbone })) : undefined
+  await refuseExposure(backbone, exposure(settings))
+  const siblings = cluster.isWorker ? await meetSiblings({ tally, backbone }) : undefined
   const context = createContext({ backbone, tally, siblings, log, settings })
   const server = await serve({ host: wanted.host, hostname: settings.HOST, port: settings.PORT, context })
-  log.info('listening', { url: server.url, host: wanted.host, broker: settings.POSTERN_BROKER })
-  process.send?.({ event: 'listening', url: server.url })
   // Of several workers it is their parent that speaks.
-  const manager = cluster.isWorker ? undefined : tellManager(server.url)
+  const manager = cluster.isWorker ? undefined : managerOf(server.url)
+  // Before anybody is told: whoever waits for it may stop this process at once.
   stopWhenAsked(() => {
     manager?.stopping()
     return server.close()
   })
+  log.info('listening', { url: server.url, host: wanted.host, broker: settings.POSTERN_BROKER })
+  manager?.ready()
+  process.send?.({ event: 'listening', url: server.url })
 }
 
-function tellManager(url: string): ServiceManager {
-  const manager = findServiceManager({
+/**
+ * Ends the process where there are no rules and others can reach it: at the start, and when the broker says so later.
+ * While it has not said anything nobody is let in.
+ */
+async function refuseExposure(backbone: Backbone, reason: string | undefined): Promise<void> {
+  if (reason === undefined) return
+  const look = () => {
+    if (!backbone.access?.isOpen) return
+    tellFailure(reason)
+    process.exit(1)
+  }
+  backbone.onAccessChange(look)
+  // A broker that is away may come later.
+  await backbone.ready().catch(() => {})
+  look()
+}
+
+/** One process alone does without their weight. */
+async function meetSiblings(context: Pick<Context, 'tally' | 'backbone'>): Promise<Context['siblings']> {
+  const { Siblings } = await import('./siblings.ts')
+  return new Siblings(async () => (await import('./readings.ts')).functionsReadings(context))
+}
+
+function managerOf(url: string): ServiceManager {
+  return findServiceManager({
     prove: () => proveServing(url),
     onTrouble: reason => log.error('service-manager', { reason }),
   })
-  manager.ready()
-  return manager
 }
 
 function startWorkers(count: number): void {
@@ -79,8 +103,9 @@ function startWorkers(count: number): void {
     logger: log,
     onServing(url) {
       log.info('serving', { url, workers: count })
+      manager = managerOf(url)
+      manager.ready()
       process.send?.({ event: 'listening', url })
-      manager = tellManager(url)
     },
     onFailed() {
       workers.stop().then(() => process.exit(1))

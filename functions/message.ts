@@ -26,7 +26,7 @@ export function messageRoutes(context: Context): H3 {
 }
 
 async function publishBody(event: H3Event, context: Context): Promise<HTTPResponse> {
-  const { backbone, tally } = context
+  const { backbone } = context
   const pathTopic = topicOfPath(event.url.pathname, route)
   if (pathTopic === reservedTopic)
     throw new PosternError(
@@ -39,8 +39,7 @@ async function publishBody(event: H3Event, context: Context): Promise<HTTPRespon
   const topic = pathTopic ?? (await defaultTopicOf(backbone))
   const pass = await admit(event, context)
   demand(mayPublish(pass.rights, topic))
-  const payload = await readPayload(event, backbone)
-  tally.door('message').receive(payload.length)
+  const payload = await readPayload(event, context, pass, 'message')
   const binary = isBinary(event.req.headers.get('content-type'), payload)
   const { id } = await backbone.publish({ topic, type, binary, payload }, publishingAs(pass, options))
   return answerJson({ id, topic }, 201)

@@ -2,8 +2,12 @@
 export interface OpenStream {
   /** Time to tell the peer that the stream is alive, and how far it has come. */
   beat(): void
-  /** Ends the stream because this process stops. */
-  shutDown(): void
+  /**
+   * Ends the stream because this process stops.
+   *
+   * @param streams how many end together.
+   */
+  shutDown(streams: number): void
 }
 
 /** The process wakes for heartbeats at most this often, however many streams there are. */
@@ -47,7 +51,7 @@ export class OpenStreams {
   /** Comes once for each stream. One that comes after `shutDown` is ended at once. */
   add(stream: OpenStream): void {
     if (this.#isShutDown) {
-      stream.shutDown()
+      stream.shutDown(1)
       return
     }
     const ahead = 1 + Math.floor(this.#random() * this.#slots.length)
@@ -70,7 +74,8 @@ export class OpenStreams {
 
   /** Ends all of them. Their peers may come again. */
   dismiss(): void {
-    for (const stream of this.#slots.flatMap(slot => [...slot])) stream.shutDown()
+    const streams = this.#slots.flatMap(slot => [...slot])
+    for (const stream of streams) stream.shutDown(streams.length)
   }
 
   /** Ends all of them, for good. */

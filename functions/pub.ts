@@ -16,12 +16,13 @@ export function addPubRoute(routes: H3, context: Context): void {
   })
 }
 
-function publishFrames(event: H3Event, topic: string, { backbone, log, tally }: Context): SocketPlan {
+function publishFrames(event: H3Event, topic: string, { backbone, log, tally, limits }: Context): SocketPlan {
   const protocol = protocolOf(event)
   const options = {
     backbone,
     log,
     refused: tally.refused,
+    limits,
     topic,
     publicTopic: topic,
     type: '',
@@ -30,7 +31,7 @@ function publishFrames(event: H3Event, topic: string, { backbone, log, tally }: 
   return {
     protocol,
     refusal: rights => mayPublish(rights, topic),
-    connect: connection => new SocketPublisher(connection, options),
+    connect: (connection, source) => new SocketPublisher(connection, source, options),
   }
 }
 
@@ -49,11 +50,10 @@ export async function publishBody(
   context: Context,
   door: Door,
 ): Promise<HTTPResponse> {
-  const { backbone, tally } = context
-  const { rights } = await admit(event, context)
-  demand(mayPublish(rights, publicTopic))
-  const payload = await readPayload(event, backbone)
-  tally.door(door).receive(payload.length)
+  const { backbone } = context
+  const pass = await admit(event, context)
+  demand(mayPublish(pass.rights, publicTopic))
+  const payload = await readPayload(event, context, pass, door)
   const binary = isBinary(event.req.headers.get('content-type'), payload)
   await backbone.publish({ topic, type: '', binary, payload })
   return new HTTPResponse(null, { status: 200, headers: { 'content-length': '0' } })

@@ -1,6 +1,15 @@
 import { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 
+/** Listeners that stay when HTTP lets go of a socket. */
+const outlasting = new WeakSet<object>()
+
+/** @returns the same listener, which {@link takeSocket} leaves where it is. */
+export function outlastHttp<Listener extends object>(listener: Listener): Listener {
+  outlasting.add(listener)
+  return listener
+}
+
 /**
  * Takes the socket from a response whose head has just been written, so that the HTTP objects can be let go of:
  * measured at ten thousand open streams, each then holds 6 KB instead of 16, and a write costs half. The socket can be
@@ -14,7 +23,8 @@ export function takeSocket(res: ServerResponse): Socket | undefined {
   const parser = socket && parserOf(socket)
   if (!parser) return undefined
   res.flushHeaders()
-  const ofHttp = new Set(allListeners(socket).map(({ listener }) => listener))
+  const listeners = allListeners(socket).map(({ listener }) => listener)
+  const ofHttp = new Set(listeners.filter(listener => !outlasting.has(listener)))
   res.detachSocket(socket)
   // Threat: a request sent along with this one would be answered into the stream, and end the process when its answer
   // meets a socket that has no response any more.

@@ -6,9 +6,11 @@ import { defaultTopicOf, receivedTopicOfPath } from './address.ts'
 import { admit, demand } from './admission.ts'
 import { readBody } from './body.ts'
 import { type Context, sharedContext } from './context.ts'
+import { refuseForeignPage } from './cross-origin.ts'
 import { toReceived } from './envelope.ts'
 import { Query } from './query.ts'
 import { addRoute, answerJson, answerMessages, createRoutes } from './routes.ts'
+import { sourceOf } from './source.ts'
 
 const route = '/receive'
 
@@ -20,7 +22,7 @@ const largestMax = 1000
 const defaultWaitMs = 20_000
 const longestWaitMs = 60_000
 
-/** The broker needs some time to read what it has kept: whoever does not wait would find nothing. */
+/** The broker needs some time to read what it has kept: whoever does not want to wait is given that much. */
 const shortestWaitMs = 100
 
 /** How many ids one request acknowledges: as many as an answer has messages. */
@@ -43,9 +45,11 @@ export function receiveRoutes(context: Context): H3 {
 
 async function receiveBatch(event: H3Event, context: Context): Promise<HTTPResponse> {
   const { backbone, leases, tally } = context
+  // A GET that takes something.
+  refuseForeignPage(event, context)
   const query = new Query(event.url.search)
   const max = within('max', query.count('max') ?? defaultMax, 1, largestMax)
-  const waitMs = within('waitMs', query.count('waitMs') ?? defaultWaitMs, shortestWaitMs, longestWaitMs)
+  const waitMs = within('waitMs', query.count('waitMs') ?? defaultWaitMs, 0, longestWaitMs)
   const topic = receivedTopicOfPath(event.url.pathname, route) ?? (await defaultTopicOf(backbone))
   const { leaseMs } = leases
   const pass = await admit(event, context)
@@ -56,7 +60,11 @@ async function receiveBatch(event: H3Event, context: Context): Promise<HTTPRespo
   await backbone
     .ready()
     .catch(throwAs({ BROKER_UNAVAILABLE: 'The broker cannot be reached. Nothing was received.' }))
-  const lease = leases.begin({ topic, max, waitMs })
+  const { connections } = context.limits
+  const source = sourceOf(event, context, pass.rights)
+  demand(connections.refusal(source))
+  const leave = connections.enter(source)
+  const lease = leases.begin({ topic, max, waitMs: Math.max(waitMs, shortestWaitMs) })
   const { signal } = event.req
   const onGone = () => lease.close()
   signal.addEventListener('abort', onGone)
@@ -69,7 +77,12 @@ async function receiveBatch(event: H3Event, context: Context): Promise<HTTPRespo
       lease.close()
     },
   })
-  const messages = (await lease.batch.finally(release)).map(toReceived)
+  const messages = (
+    await lease.batch.finally(() => {
+      release()
+      leave?.()
+    })
+  ).map(toReceived)
   demand(revoked)
   return answerMessages(tally.door('receive'), messages.length, { topic, leaseMs, messages }, noStore)
 }
@@ -87,7 +100,7 @@ const acknowledgement = v.object({
 async function acknowledge(event: H3Event, context: Context): Promise<HTTPResponse> {
   const { backbone } = context
   const { rights } = await admit(event, context)
-  const body = await readBody(event, largestBodyBytes)
+  const body = await readBody(event, largestBodyBytes, context.limits.bodyMs)
   if (body === undefined)
     throw new PosternError(
       'PAYLOAD_TOO_LARGE',

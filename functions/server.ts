@@ -3,8 +3,9 @@ import type { Server as HttpsServer } from 'node:https'
 import { createServer as createSocketServer, type Server as SocketServer } from 'node:net'
 import { toNodeHandler } from 'h3/node'
 import { createApp } from './app.ts'
+import { Arrivals } from './arrivals.ts'
 import type { Context } from './context.ts'
-import { limitHeads } from './head-limit.ts'
+import { isLoopback } from './exposure.ts'
 import { SettingError } from './settings.ts'
 import { socketRoutes } from './socket.ts'
 import { acceptSockets } from './upgrade.ts'
@@ -50,8 +51,9 @@ export async function serve({
 }: ServeOptions): Promise<RunningServer> {
   const listenOn = host === 'node' ? listenWithNode : listenWithListhen
   const server = await listenOn(handler, hostname, port)
-  limitHeads(server, context.headMs)
-  acceptSockets(server, socketRoutes(context), context.headMs)
+  const { headMs, trustProxy, tally, limits } = context
+  new Arrivals(server, { ...limits, headMs, trustProxy, refused: tally.refused })
+  acceptSockets(server, socketRoutes(context), headMs)
   let closed: Promise<void> | undefined
   return {
     url: urlOf(server, hostname),
@@ -82,7 +84,7 @@ async function listenWithListhen(handler: RequestListener, hostname: string, por
   const listener = await listen(handler, {
     hostname,
     port: wanted,
-    public: !isLoopbackName(hostname),
+    public: !isLoopback(hostname),
     // Together: neither another port than this one, nor a word about it.
     isProd: true,
     isTest: true,
@@ -146,8 +148,4 @@ function portOf(server: SocketServer): number {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('The server has no port.')
   return address.port
-}
-
-function isLoopbackName(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '::1' || hostname.startsWith('127.')
 }

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { type CurveKeys, defaultBroker, parseBrokerAddress, readCurveKeys } from '#client'
 import { unknownVariable } from '#protocol'
 import { AddressList } from './address-list.ts'
+import { isOrigin } from './cross-origin.ts'
 import { isOriginPattern } from './origin.ts'
 
 /** A setting is wrong: the message names it, its value and what is allowed, and is all that the operator needs. */
@@ -45,11 +46,11 @@ const curveKeys = v.pipe(
   }),
 )
 
-function toHosts(text: string): readonly string[] {
+function toNames(text: string): readonly string[] {
   return text
     .split(',')
-    .map(host => host.trim().toLowerCase())
-    .filter(host => host !== '')
+    .map(name => name.trim())
+    .filter(name => name !== '')
 }
 
 const addresses = v.pipe(
@@ -99,10 +100,23 @@ const schema = v.object({
   POSTERN_ALLOW_ORIGINS: v.optional(
     v.pipe(
       v.string(),
-      v.transform(toHosts),
+      v.toLowerCase(),
+      v.transform(toNames),
       v.check(
         hosts => hosts.every(isOriginPattern),
         'allowed is a list of hosts as example.com, example.com:8080 or *.example.com, with commas between them',
+      ),
+    ),
+    '',
+  ),
+  /** The pages of other origins that may do all that pages of this one may, and read the answers. */
+  POSTERN_CORS_ORIGINS: v.optional(
+    v.pipe(
+      v.string(),
+      v.transform(toNames),
+      v.check(
+        origins => origins.every(isOrigin),
+        'allowed is a list of origins as https://example.com or http://localhost:8080, with commas between them',
       ),
     ),
     '',
@@ -117,6 +131,24 @@ const schema = v.object({
   POSTERN_MAX_LEASES: v.optional(wholeNumber(1, 1_000_000), '10000'),
   /** How long a client may take to send the head of its first request. */
   POSTERN_HEAD_MS: v.optional(wholeNumber(500, 60_000), '10000'),
+  /** How long the body of a request may take, after its head. */
+  POSTERN_BODY_MS: v.optional(wholeNumber(500, 3_600_000), '30000'),
+  /** The longest head of a request, its address included, in bytes. */
+  POSTERN_MAX_HEAD_BYTES: v.optional(wholeNumber(1024, 1_048_576), '16384'),
+  /** The longest address of a request, in bytes. */
+  POSTERN_MAX_URL_BYTES: v.optional(wholeNumber(64, 1_048_576), '8192'),
+  /** Topics of one stream, or of one request for the past. */
+  POSTERN_MAX_TOPICS: v.optional(wholeNumber(1, 10_000), '100'),
+  /** Connections to this process. */
+  POSTERN_MAX_CONNECTIONS: v.optional(wholeNumber(1, 1_000_000), '20000'),
+  /** Of these, those of one address; 0: no limit. */
+  POSTERN_MAX_ADDRESS_CONNECTIONS: v.optional(wholeNumber(0, 1_000_000), '256'),
+  /** Streams, WebSockets and requests that wait of one user or token; 0: no limit. */
+  POSTERN_MAX_IDENTITY_CONNECTIONS: v.optional(wholeNumber(0, 1_000_000), '256'),
+  /** Messages in a second that one address, and one user or token, may publish; 0: no limit. */
+  POSTERN_PUBLISHES_PER_S: v.optional(wholeNumber(0, 100_000_000), '1000'),
+  /** Bytes in a second, likewise; 0: no limit. */
+  POSTERN_PUBLISHED_BYTES_PER_S: v.optional(wholeNumber(0, 2 ** 34), '8388608'),
   /** The longest message of `/echo`, in bytes. */
   POSTERN_MAX_ECHO_BYTES: v.optional(wholeNumber(1, 2 ** 30), '16777216'),
 })

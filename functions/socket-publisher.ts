@@ -1,6 +1,8 @@
 import type { Backbone, Receipt } from '#client'
 import { describeError, type Logger } from '#logger'
 import { codes, PosternError, type Refusals } from '#protocol'
+import type { PublishLimits } from './publish-limits.ts'
+import type { Source } from './source.ts'
 import type { SocketOwner, WebSocketConnection } from './websocket.ts'
 import { closeCodes, encodeTextFrame } from './websocket-frame.ts'
 
@@ -9,6 +11,7 @@ export interface SocketPublisherOptions {
   readonly backbone: Backbone
   readonly log: Pick<Logger, 'error'>
   readonly refused: Refusals
+  readonly limits: { readonly publishing: Pick<PublishLimits, 'take'> }
   /** The topic in the log. */
   readonly topic: string
   /** What the client calls it. */
@@ -25,6 +28,7 @@ const maxWaitingMessages = 256
 /** One publisher on a WebSocket. */
 export class SocketPublisher implements SocketOwner {
   readonly #connection: WebSocketConnection
+  readonly #source: Source
   readonly #options: SocketPublisherOptions
   #waitingMessages = 0
   #waitingBytes = 0
@@ -34,18 +38,21 @@ export class SocketPublisher implements SocketOwner {
   /** Resolves when everything that came before it has been answered. */
   #last: Promise<void> | undefined
 
-  constructor(connection: WebSocketConnection, options: SocketPublisherOptions) {
+  /** @param source whom the messages count for. */
+  constructor(connection: WebSocketConnection, source: Source, options: SocketPublisherOptions) {
     this.#connection = connection
+    this.#source = source
     this.#options = options
   }
 
   message(payload: Uint8Array, binary: boolean): void {
-    const { backbone, topic, type } = this.#options
+    const { backbone, limits, topic, type } = this.#options
     this.#waitingMessages++
     this.#waitingBytes += payload.length
-    const outcome = backbone
-      .publish({ topic, type, binary, payload })
-      .catch((error: unknown) => this.#toError(error))
+    const refusal = limits.publishing.take(this.#source, payload.length)
+    const outcome = refusal
+      ? Promise.resolve(refusal)
+      : backbone.publish({ topic, type, binary, payload }).catch((error: unknown) => this.#toError(error))
     this.#last = this.#settle(this.#last, outcome, payload.length)
     this.#adjust()
   }
@@ -71,9 +78,9 @@ export class SocketPublisher implements SocketOwner {
     const answer = await outcome
     this.#waitingMessages--
     this.#waitingBytes -= bytes
-    if (answer instanceof PosternError) this.#options.refused.add(answer.code)
+    if (answer instanceof PosternError) this.#options.refused.add(answer)
     if (this.#options.answers) this.#answer(answer)
-    else if (answer instanceof PosternError) this.#connection.close(closeCodeOf(answer), answer.code)
+    else if (answer instanceof PosternError) this.#connection.close(closeCodeOf(answer), reasonOf(answer))
     this.#adjust()
   }
 
@@ -99,6 +106,11 @@ export class SocketPublisher implements SocketOwner {
     this.#options.log.error('publish failed', describeError(error))
     return new PosternError('INTERNAL')
   }
+}
+
+/** The code, and the limit that was the reason. */
+function reasonOf({ code, setting }: PosternError): string {
+  return code === 'RATE_LIMITED' ? `${code} ${setting}` : code
 }
 
 function closeCodeOf({ code }: PosternError): number {

@@ -53,7 +53,7 @@ export class SocketReceiver implements SocketOwner, ReceiveSink {
 
   end(reason: ReceiveEnd, error?: PosternError): void {
     if (error) {
-      this.#options.refused.add(error.code)
+      this.#options.refused.add(error)
       this.#connection.close(closeCodes.refused, error.code)
     } else if (reason === 'slow') this.#connection.close(closeCodes.tryAgainLater, reason)
     else if (reason === 'failed') this.#connection.close(closeCodes.internal, reason)
@@ -112,7 +112,7 @@ export class SocketReceiver implements SocketOwner, ReceiveSink {
   }
 
   #refuse(error: PosternError, id?: string): void {
-    this.#options.refused.add(error.code)
+    this.#options.refused.add(error)
     this.#say({ error: error.toBody(), ...(id !== undefined && { id }) })
   }
 

@@ -5,9 +5,11 @@ import { PosternError, type Rights } from '#protocol'
 import { topicOfPath } from './address.ts'
 import { admit, demand } from './admission.ts'
 import type { Context } from './context.ts'
+import { answerPreflight } from './cross-origin.ts'
 import { acceptance, isHandshake, offers, refusalOf } from './handshake.ts'
 import { allowsOrigin } from './origin.ts'
 import type { Pass } from './pass.ts'
+import { sourceOf } from './source.ts'
 import type { Door } from './tally.ts'
 import { type SocketConnect, WebSocketConnection, type WebSocketOptions } from './websocket.ts'
 import { closeCodes } from './websocket-frame.ts'
@@ -28,6 +30,8 @@ export interface SocketRoute {
   /** Asked before the upgrade. */
   readonly socket?: (event: H3Event, topic: string) => SocketPlan
   readonly POST?: (event: H3Event, topic: string) => Promise<HTTPResponse>
+  /** Which topics the path may name. Default: those that anybody may publish on. */
+  readonly topicOf?: typeof topicOfPath
 }
 
 /** The subprotocol in which messages are envelopes, publications have receipts, and gaps are told. */
@@ -49,18 +53,20 @@ export function addSocketRoute(
   routes: H3,
   context: Context,
   door: Door,
-  { socket, POST }: SocketRoute,
+  { socket, POST, topicOf = topicOfPath }: SocketRoute,
 ): void {
   const route = `/${door}`
   const optionsOf = shared(context, door, () => context.backbone.maxPayloadBytes ?? defaultPayloadBytes)
   routes.all(`${route}/**`, event => {
     const isSocket = asksForSocket(event)
     if (isSocket ? socket : event.req.method === 'POST' && POST) {
-      const topic = topicOfPath(event.url.pathname, route)
+      const topic = topicOf(event.url.pathname, route)
       if (topic === undefined) throw new PosternError('NOT_FOUND')
       if (isSocket && socket) return openFor(event, context, optionsOf(), () => socket(event, topic))
       if (POST) return refusedOrigin(event, context) ?? POST(event, topic)
     }
+    const preflight = POST && answerPreflight(event, ['POST'])
+    if (preflight) return preflight
     throw new PosternError('NOT_FOUND')
   })
 }
@@ -115,19 +121,31 @@ function openFor(
   const plan = toPlan()
   const pass = admit(event, context)
   return pass instanceof Promise
-    ? pass.then(known => upgrade(event, options, plan, known))
-    : upgrade(event, options, plan, pass)
+    ? pass.then(known => upgrade(event, context, options, plan, known))
+    : upgrade(event, context, options, plan, pass)
 }
 
-function upgrade({ req }: H3Event, options: WebSocketOptions, plan: SocketPlan, pass: Pass): HTTPResponse {
+function upgrade(
+  event: H3Event,
+  context: Context,
+  options: WebSocketOptions,
+  plan: SocketPlan,
+  pass: Pass,
+): HTTPResponse {
+  const { req } = event
   const { protocol, refusal, refusalToOpen = refusal, connect } = plan
+  const { connections } = context.limits
   demand(refusalToOpen(pass.rights))
+  const source = sourceOf(event, context, pass.rights)
+  demand(connections.refusal(source))
   const head = acceptance(req.headers.get('sec-websocket-key') ?? '', protocol)
   setWebSocketHooks(
     req,
     fromNodeUpgradeHandler((_, socket, sent) => {
       socket.write(head)
-      const connection = new WebSocketConnection(socket, sent, connect, options)
+      const connection = new WebSocketConnection(socket, sent, connect, source, options)
+      const leave = connections.enter(source)
+      if (leave) socket.on('close', leave)
       if (pass.rights.isOpen) return
       const release = pass.guard({
         refusal,
@@ -139,9 +157,11 @@ function upgrade({ req }: H3Event, options: WebSocketOptions, plan: SocketPlan, 
   return new HTTPResponse(null, { status: 426, headers: { upgrade: 'websocket' } })
 }
 
-function refusedOrigin({ req }: H3Event, { originRule }: Context): HTTPResponse | undefined {
+function refusedOrigin({ req }: H3Event, { originRule, corsOrigins }: Context): HTTPResponse | undefined {
   const { headers } = req
-  if (allowsOrigin(originRule, headers.get('origin'), headers.get('host'))) return undefined
+  const origin = headers.get('origin')
+  if (origin !== null && corsOrigins.has(origin)) return undefined
+  if (allowsOrigin(originRule, origin, headers.get('host'))) return undefined
   return new HTTPResponse('Origin check failed', {
     status: 401,
     headers: { 'content-type': 'text/plain; charset=utf-8' },

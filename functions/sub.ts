@@ -16,11 +16,11 @@ export function addSubRoute(routes: H3, context: Context): void {
   addSocketRoute(routes, context, 'sub', { socket: (event, topic) => subscribe(event, topic, context) })
 }
 
-function subscribe(event: H3Event, topic: string, { backbone, tally }: Context): SocketPlan {
+function subscribe(event: H3Event, topic: string, { backbone, tally, limits }: Context): SocketPlan {
   const query = new Query(event.url.search)
   const protocol = protocolOf(event)
   const envelope = query.flag('envelope') || protocol !== undefined
-  const selection = { topics: topicsOf(topic, query) ?? [], exact: query.flag('exact') }
+  const selection = { topics: topicsOf(topic, query, limits) ?? [], exact: query.flag('exact') }
   const options = {
     backbone,
     tally,

@@ -15,6 +15,22 @@ export const doors = [
 ] as const
 export type Door = (typeof doors)[number]
 
+/** The settings that bound what a client may have. */
+const limits = [
+  'maxPayloadBytes',
+  'POSTERN_BODY_MS',
+  'POSTERN_HEAD_MS',
+  'POSTERN_MAX_ADDRESS_CONNECTIONS',
+  'POSTERN_MAX_CONNECTIONS',
+  'POSTERN_MAX_HEAD_BYTES',
+  'POSTERN_MAX_IDENTITY_CONNECTIONS',
+  'POSTERN_MAX_LEASES',
+  'POSTERN_MAX_TOPICS',
+  'POSTERN_MAX_URL_BYTES',
+  'POSTERN_PUBLISHED_BYTES_PER_S',
+  'POSTERN_PUBLISHES_PER_S',
+]
+
 /** What went through one door. */
 export class DoorTally {
   /** Connections that are open: event streams, WebSockets, and requests that wait for messages. */
@@ -53,7 +69,7 @@ export class DoorTally {
  * must cost next to nothing.
  */
 export class Tally {
-  readonly refused = new Refusals()
+  readonly refused = new Refusals(limits)
   /** Subscribers that were let go because they did not read. */
   slow = 0
   /** Subscribers that were told, or closed because they could not be told, that messages are missing for them. */

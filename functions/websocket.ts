@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { OpenStream, OpenStreams } from './open-streams.ts'
 import { sentBytes } from './sent-bytes.ts'
+import type { Source } from './source.ts'
 import type { DoorTally } from './tally.ts'
 import { closeCodes, encodeClose, encodeFrame, opcodes } from './websocket-frame.ts'
 import { FrameFault, FrameReader, type FrameSink } from './websocket-reader.ts'
@@ -19,8 +20,8 @@ export interface SocketOwner {
   settled?(): Promise<void> | undefined
 }
 
-/** Makes the owner of a connection that has just opened. */
-export type SocketConnect = (connection: WebSocketConnection) => SocketOwner
+/** Makes the owner of a connection that has just opened, which counts for somebody. */
+export type SocketConnect = (connection: WebSocketConnection, source: Source) => SocketOwner
 
 /** The same for all connections of a route, and shared by them. */
 export interface WebSocketOptions {
@@ -74,13 +75,22 @@ export class WebSocketConnection implements OpenStream, FrameSink {
   #unanswered: Uint8Array | undefined
   #closeTimer: NodeJS.Timeout | undefined
 
-  /** @param head what the peer has sent already. */
-  constructor(socket: Duplex, head: Uint8Array, connect: SocketConnect, options: WebSocketOptions) {
+  /**
+   * @param head what the peer has sent already.
+   * @param source whom what it does is counted for.
+   */
+  constructor(
+    socket: Duplex,
+    head: Uint8Array,
+    connect: SocketConnect,
+    source: Source,
+    options: WebSocketOptions,
+  ) {
     this.#socket = socket
     this.#options = options
     this.#quietSince = options.sockets.turn
     options.door.enter()
-    this.#owner = connect(this)
+    this.#owner = connect(this, source)
     this.#reader = new FrameReader(this, options.maxMessageBytes, this.#owner.message !== undefined)
     this.#socket[connectionOf] = this
     socket.on('data', onData).on('drain', onDrain).on('end', onEnd).on('close', onClose)

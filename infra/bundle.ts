@@ -9,16 +9,18 @@ export interface Bundle {
   readonly file: string
   /** Packages that are bundles of their own, read when they are needed: the place of each, seen from this one. */
   readonly beside?: Readonly<Record<string, string>>
+  /** The first lines, as they stand. */
+  readonly banner?: string
 }
 
-export async function writeBundle({ input, file, beside = {} }: Bundle): Promise<void> {
+export async function writeBundle({ input, file, beside = {}, banner }: Bundle): Promise<void> {
   const bundler = await rolldown({
     input,
     platform: 'node',
     // Of the packages that come as modules and as CommonJS, only the modules can be taken in part.
     resolve: { mainFields: ['module', 'main'] },
     treeshake: { propertyReadSideEffects: false },
-    plugins: [addonBeside, placed(beside), workersBeside, builtins],
+    plugins: [addonBeside, placed(beside), workersBeside, programsBeside, builtins],
     onLog(level, log, tell) {
       // What a package does is no news to whoever builds this project.
       if (!log.id?.includes('node_modules')) tell(level, log)
@@ -27,6 +29,7 @@ export async function writeBundle({ input, file, beside = {} }: Bundle): Promise
   await bundler.write({
     file,
     format: 'esm',
+    ...(banner !== undefined && { banner }),
     codeSplitting: false,
     // V8 keeps the source in memory, with two bytes for each character as soon as one of them needs two.
     charset: 'ascii',
@@ -38,15 +41,22 @@ export async function writeBundle({ input, file, beside = {} }: Bundle): Promise
   await bundler.close()
 }
 
-/** ZeroMQ looks for its addon in its own package, and there is none. */
+/**
+ * ZeroMQ looks for its addon in its own package. On a server there is none; where there is one, installed by npm for the
+ * machine that it is on, there is no addon beside the bundle.
+ */
 const addonBeside: Plugin = {
   name: 'addon-beside',
   load: {
     filter: { id: /\/zeromq\/lib\/load-addon\.js$/ },
     handler: () => `
+      import { existsSync } from 'node:fs'
+      import { createRequire } from 'node:module'
       import { fileURLToPath } from 'node:url'
+      const beside = fileURLToPath(new URL('../zeromq.node', import.meta.url))
       const addon = { exports: {} }
-      process.dlopen(addon, fileURLToPath(new URL('../zeromq.node', import.meta.url)))
+      if (existsSync(beside)) process.dlopen(addon, beside)
+      else addon.exports = createRequire(import.meta.url)('zeromq/lib/load-addon.js').default
       export default addon.exports`,
   },
 }
@@ -59,6 +69,15 @@ function placed(places: Readonly<Record<string, string>>): Plugin {
       return place === undefined ? null : { id: place, external: true }
     },
   }
+}
+
+/** A program that is started by another one is a bundle too. */
+const programsBeside: Plugin = {
+  name: 'programs-beside',
+  transform: {
+    filter: { id: /\/infra\/start\.ts$/ },
+    handler: code => ({ code: code.replaceAll(/'((?:broker|functions)\/main)\.ts'/g, "'$1.js'"), map: null }),
+  },
 }
 
 /** A thread starts from a file of its own, which in a bundle stands beside the program that starts it. */

@@ -1,5 +1,8 @@
 import { ChildProgram, type End } from './child-program.ts'
 
+/** The programs use what older ones do not have. */
+const leastNode = 24
+
 /** Longer than either program takes to stop in order: what then still runs does not answer any more. */
 const stopWithinMs = 10_000
 
@@ -64,6 +67,12 @@ function tell(line: string): void {
 }
 
 async function main(): Promise<void> {
+  const { node } = process.versions
+  if (Number.parseInt(node, 10) < leastNode) {
+    tell(`Node ${leastNode} or newer is needed, and this is ${node}. With npm at hand:`)
+    tell(`npx --package=node@${leastNode} --package=postern postern`)
+    process.exit(1)
+  }
   const postern = new Postern()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => postern.stop().then(inOrder => process.exit(inOrder ? 0 : 1)))

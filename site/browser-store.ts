@@ -2,6 +2,7 @@ import { isObject, readJson } from './message.ts'
 import type { Draft, DraftStore } from './outbox.ts'
 
 const nameKey = 'postern.name'
+const loginKey = 'postern.login'
 const ownKey = 'postern.own'
 
 /** So many ids of own messages are remembered: more than a history usually shows. */
@@ -48,6 +49,35 @@ export class OwnName {
   set value(name: string) {
     store(this.#shelf, nameKey, name)
   }
+}
+
+/** Who has logged in with this browser, for its pages: the cookie itself no page can read. */
+export class LoginMark {
+  readonly #shelf: Shelf
+
+  constructor(shelf: Shelf) {
+    this.#shelf = shelf
+  }
+
+  /** Empty: nobody that is known of. */
+  get name(): string {
+    return readName(readJson(this.#shelf.getItem(loginKey) ?? ''))
+  }
+
+  /** Another login of the same name is news too. */
+  set name(name: string) {
+    if (name === '') this.#shelf.removeItem(loginKey)
+    else store(this.#shelf, loginKey, JSON.stringify({ name, atMs: Date.now() }))
+  }
+
+  /** @param key what has changed in the storage; null means everything. */
+  isChanged(key: string | null): boolean {
+    return key === loginKey || key === null
+  }
+}
+
+function readName(mark: unknown): string {
+  return isObject(mark) && typeof mark['name'] === 'string' ? mark['name'] : ''
 }
 
 /** The ids of messages that were written in this browser, shared by its pages. */

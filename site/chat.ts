@@ -1,9 +1,11 @@
-import { BrowserDrafts, browserShelf, OwnMessages, OwnName } from './browser-store.ts'
+import { BrowserDrafts, browserShelf, LoginMark, OwnMessages, OwnName } from './browser-store.ts'
 import { Composer } from './composer.ts'
 import { ConnectionView } from './connection-view.ts'
 import { Conversation } from './conversation.ts'
 import { part } from './dom.ts'
 import { ListView } from './list-view.ts'
+import { logIn, logOut } from './login.ts'
+import { LoginForm } from './login-form.ts'
 import { Outbox } from './outbox.ts'
 import { publish } from './publish.ts'
 import { InvalidRoom, type Room, roomOfAddress } from './room.ts'
@@ -49,7 +51,11 @@ function enter(room: Room): void {
 
   const outbox = new Outbox({
     store: drafts,
-    post: draft => publish(room.topic, draft),
+    async post(draft) {
+      const outcome = await publish(room.topic, draft)
+      if (outcome.kind === 'failed' && outcome.failure.kind === 'login') login.ask()
+      return outcome
+    },
     newKey,
     now: Date.now,
     isShown: id => timeline.has(id),
@@ -98,6 +104,25 @@ function enter(room: Room): void {
     },
     () => decided(() => stream.reconnect()),
   )
+  const login = new LoginForm(
+    {
+      form: part('login', HTMLFormElement),
+      name: part('login-name', HTMLInputElement),
+      password: part('login-password', HTMLInputElement),
+      wrong: part('login-wrong', HTMLElement),
+      out: part('logout', HTMLButtonElement),
+    },
+    new LoginMark(shelf),
+    {
+      logIn,
+      logOut,
+      done() {
+        setRefused(false)
+        stream.rejoin()
+        composer.focus()
+      },
+    },
+  )
   const conversation = new Conversation({
     timeline,
     outbox,
@@ -107,12 +132,17 @@ function enter(room: Room): void {
     said,
     empty: part('empty', HTMLElement),
     showConnection: state => connection.show(state),
-    refuse,
+    refuse(reason, asksForLogin) {
+      if (!asksForLogin) return refuse(reason)
+      setRefused(true)
+      login.ask()
+    },
     noteUnread: () => title.noteUnread(),
   })
   const stream = new StreamClient(room.topic, message => conversation.hear(message))
 
   addEventListener('storage', change => {
+    login.refresh(change.key)
     if (own.refresh(change.key)) list.refreshOwn()
     const gone = drafts.removedBy(change)
     if (gone !== undefined) outbox.forget(gone)
@@ -137,8 +167,11 @@ function refuse(reason: string): void {
   const notice = part('refusal', HTMLElement)
   notice.textContent = reason
   notice.hidden = false
-  part('log', HTMLElement).hidden = true
-  part('composer', HTMLFormElement).hidden = true
+  setRefused(true)
+}
+
+function setRefused(isRefused: boolean): void {
+  for (const id of ['log', 'composer', 'hint', 'connection']) part(id, HTMLElement).hidden = isRefused
 }
 
 function newKey(): string {

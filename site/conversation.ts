@@ -17,8 +17,8 @@ export interface ConversationParts {
   /** Shown while nothing has been said. */
   readonly empty: HTMLElement
   showConnection(state: ConnectionState): void
-  /** The server does not serve this room. */
-  refuse(reason: string): void
+  /** The server does not serve this room, or only to those who have logged in. */
+  refuse(reason: string, asksForLogin: boolean): void
   /** A message came that the reader may not have seen. */
   noteUnread(): void
 }
@@ -42,7 +42,7 @@ export class Conversation {
       case 'gap':
         return this.#gap()
       case 'refused':
-        return this.#parts.refuse(message.reason)
+        return this.#parts.refuse(message.reason, message.asksForLogin)
     }
   }
 

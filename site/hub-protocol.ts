@@ -28,8 +28,8 @@ export type FromHub =
     }
   | { readonly kind: 'message'; readonly message: ChatMessage }
   | { readonly kind: 'gap' }
-  /** The server does not serve this topic. Nothing follows. */
-  | { readonly kind: 'refused'; readonly reason: string }
+  /** The server does not serve this topic, or only to those who have logged in. Nothing follows. */
+  | { readonly kind: 'refused'; readonly reason: string; readonly asksForLogin: boolean }
   | { readonly kind: 'ping' }
   /** The page was silent for too long and has been let go: it has to join again. */
   | { readonly kind: 'dropped' }

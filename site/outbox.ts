@@ -8,6 +8,8 @@ export type Failure =
   | { readonly kind: 'unknown' }
   /** The server gave no answer, or none that can be understood: the message may be published. */
   | { readonly kind: 'unreachable' }
+  /** The server takes it only of somebody who has logged in. */
+  | { readonly kind: 'login' }
   /** The server does not take it, now or later. */
   | { readonly kind: 'refused'; readonly reason: string }
   /** Kept back, because the one before it was not sent. */
@@ -187,7 +189,7 @@ export class Outbox {
   }
 
   #settleFailed(before: Draft, doubtful: Draft, failure: Failure): void {
-    const isCertain = failure.kind === 'unavailable' || failure.kind === 'refused'
+    const isCertain = ['unavailable', 'login', 'refused'].includes(failure.kind)
     const draft = isCertain ? before : doubtful
     const seenAs = this.#seenAs()
     if (seenAs !== undefined && draft.doubtSinceMs !== undefined) {

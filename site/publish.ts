@@ -29,6 +29,7 @@ export function readOutcome(status: number, body: string): Outcome {
   // Only the server's own word is proof: a proxy's 503 may follow on a message that was published.
   if (typeof error?.['code'] !== 'string') return { kind: 'failed', failure: { kind: 'unreachable' } }
   if (status === 503 || status === 507) return { kind: 'failed', failure: { kind: 'unavailable' } }
+  if (status === 401) return { kind: 'failed', failure: { kind: 'login' } }
   if (status === 413) return { kind: 'failed', failure: { kind: 'refused', reason: tooLong(error['limit']) } }
   if (status >= 400 && status < 500)
     return { kind: 'failed', failure: { kind: 'refused', reason: String(error['message'] ?? error['code']) } }

@@ -23,6 +23,8 @@ function reasonOf(failure: Failure): string {
       return 'Not confirmed: the server did not hear back in time.'
     case 'unreachable':
       return 'Not confirmed: the server could not be reached.'
+    case 'login':
+      return 'Not sent: log in first.'
     case 'refused':
       return `Not sent: ${failure.reason}`
     case 'held':

@@ -4,7 +4,7 @@ import { StreamHub } from './stream-hub.ts'
 import { browserEffects } from './stream-source.ts'
 
 /** Pages and workers of different versions must not meet: raised with every change of what they tell each other. */
-const workerName = 'postern-stream-1'
+const workerName = 'postern-stream-2'
 
 /**
  * A page's end of the stream. The stream itself is in a worker that all pages of the browser share, or in the page
@@ -27,6 +27,11 @@ export class StreamClient {
     })
     addEventListener('online', () => this.#tell({ kind: 'network', online: true }))
     addEventListener('offline', () => this.#tell({ kind: 'network', online: false }))
+  }
+
+  /** Takes part again, after a refusal. */
+  rejoin(): void {
+    this.#join()
   }
 
   /** Connects at once, from where the stream was. */

@@ -5,6 +5,13 @@ import type { ChatMessage, History } from './message.ts'
 /** The server does not serve a topic, now or later. */
 export class TopicRefused extends Error {
   override readonly name = 'TopicRefused'
+  /** It may, to somebody who has logged in. */
+  readonly asksForLogin: boolean
+
+  constructor(reason: string, asksForLogin = false) {
+    super(reason)
+    this.asksForLogin = asksForLogin
+  }
 }
 
 /** What an open stream reports. */
@@ -22,6 +29,8 @@ export interface StreamEvents {
 export interface HubEffects {
   /** @throws TopicRefused; anything else is worth another attempt. */
   history(topic: string): Promise<History>
+  /** Whether a topic is still served. @throws as `history` does. */
+  check(topic: string): Promise<void>
   /** Opens the stream of some topics from an id on. */
   open(topics: readonly string[], since: string, events: StreamEvents): { close(): void }
   /** Calls back once. @returns what cancels it. */
@@ -63,6 +72,8 @@ export class StreamHub {
   #stream: { close(): void } | undefined
   #isGathering = false
   #isOnline = true
+  /** The last stream did not open, and nobody is told why. */
+  #isDoubtful = false
   #failures = 0
   // Told apart by this number, callbacks of an attempt that was given up have no effect.
   #attempt = 0
@@ -111,6 +122,7 @@ export class StreamHub {
     this.#lastId = undefined
     this.#failures = 0
     this.#isGathering = false
+    this.#isDoubtful = false
     this.#state = { kind: 'connecting' }
   }
 
@@ -134,11 +146,27 @@ export class StreamHub {
       this.#cancelNotice = this.#effects.after(noticeableMs, () => this.#tellConnecting())
     else this.#tellConnecting()
     this.#isGathering = true
-    const isComplete = await this.#gatherHistories(attempt)
+    const isServed = !this.#isDoubtful || (await this.#checkTopics(attempt))
+    const isComplete = isServed && (await this.#gatherHistories(attempt))
     if (attempt !== this.#attempt) return
     this.#isGathering = false
     if (!isComplete) return this.#retryLater()
     if (this.#lastId !== undefined) this.#open(attempt, this.#lastId)
+  }
+
+  /** What may be read can change, with a login that is over or with the rules of the server. */
+  async #checkTopics(attempt: number): Promise<boolean> {
+    for (const topic of this.#topics()) {
+      try {
+        await this.#effects.check(topic)
+        if (attempt !== this.#attempt) return false
+      } catch (error) {
+        if (attempt !== this.#attempt || !(error instanceof TopicRefused)) return false
+        this.#refuse(topic, error)
+      }
+    }
+    this.#isDoubtful = false
+    return attempt === this.#attempt
   }
 
   // With the stream closed and one history after the other, all of them reach at least to where the stream resumes.
@@ -156,7 +184,7 @@ export class StreamHub {
         }
       } catch (error) {
         if (attempt !== this.#attempt || !(error instanceof TopicRefused)) return false
-        this.#refuse(topic, error.message)
+        this.#refuse(topic, error)
       }
     }
     return true
@@ -166,10 +194,17 @@ export class StreamHub {
     const unless = (action: () => void) => () => {
       if (attempt === this.#attempt) action()
     }
-    const fail = unless(() => this.#retryLater())
+    let hasOpened = false
+    const fail = unless(() => {
+      this.#isDoubtful = !hasOpened
+      this.#retryLater()
+    })
     this.#cancelTimer = this.#effects.after(openWithinMs, fail)
     this.#stream = this.#effects.open(this.#topics(), since, {
-      opened: unless(() => this.#noteOpen()),
+      opened: unless(() => {
+        hasOpened = true
+        this.#noteOpen()
+      }),
       message: message => unless(() => this.#deliver(message))(),
       gap: unless(() => this.#tellAll({ kind: 'gap' })),
       reached: id =>
@@ -209,10 +244,10 @@ export class StreamHub {
     this.#stream = undefined
   }
 
-  #refuse(topic: string, reason: string): void {
+  #refuse(topic: string, { message: reason, asksForLogin }: TopicRefused): void {
     for (const [member] of this.#seatsAt(topic)) {
       this.#seats.delete(member)
-      member.send({ kind: 'refused', reason })
+      member.send({ kind: 'refused', reason, asksForLogin })
     }
     if (this.#seats.size === 0) this.#rest()
   }

@@ -10,7 +10,8 @@ const passing = new Set([408, 425, 429])
 /** The hub's effects in a browser, in a page as in a worker. */
 export function browserEffects(): HubEffects {
   return {
-    history: fetchHistory,
+    history: topic => fetchHistory(topic),
+    check: async topic => void (await fetchHistory(topic, '&history=0')),
     open: openStream,
     after(ms, action) {
       const timer = setTimeout(action, ms)
@@ -21,8 +22,8 @@ export function browserEffects(): HubEffects {
   }
 }
 
-async function fetchHistory(topic: string): Promise<History> {
-  const response = await fetch(`/history/${topicPath(topic)}?exact=1`, {
+async function fetchHistory(topic: string, query = ''): Promise<History> {
+  const response = await fetch(`/history/${topicPath(topic)}?exact=1${query}`, {
     cache: 'no-store',
     signal: AbortSignal.timeout(historyWithinMs),
   })
@@ -32,7 +33,8 @@ async function fetchHistory(topic: string): Promise<History> {
     if (history) return history
   } else if (response.status >= 400 && response.status < 500 && !passing.has(response.status)) {
     const error = isObject(answer) && isObject(answer['error']) ? answer['error'] : {}
-    throw new TopicRefused(String(error['message'] ?? `The server answered ${response.status}.`))
+    const reason = String(error['message'] ?? `The server answered ${response.status}.`)
+    throw new TopicRefused(reason, response.status === 401)
   }
   throw new Error(`The history was answered with ${response.status}.`)
 }

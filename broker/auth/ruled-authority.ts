@@ -1,10 +1,18 @@
 import type { Logger } from '../logger.ts'
-import { type Access, type Credential, openRights, PosternError, type Rights } from '../protocol/index.ts'
+import {
+  type Access,
+  type Credential,
+  type Login,
+  openRights,
+  PosternError,
+  type Rights,
+} from '../protocol/index.ts'
 import type { Authority } from './authority.ts'
 import type { User } from './htpasswd.ts'
 import type { Identity } from './identity.ts'
 import { loginRefusal, type Refusal } from './refusal.ts'
 import { type AccessRule, rightsOf } from './rules.ts'
+import type { Sessions } from './sessions.ts'
 import type { TokenKey } from './token-key.ts'
 import type { Tokens } from './tokens.ts'
 import { readUsers, type UserSettings } from './user-list.ts'
@@ -22,7 +30,12 @@ export interface AuthorityParts {
   readonly monotonicMs: () => number
   /** Unix time. */
   readonly nowMs: () => number
+  /** Where the secret stands that sessions are signed with. It is made for the first of them. */
+  readonly sessionFile: string
 }
+
+/** What the token of a session begins with: no JWT does. */
+const sessionMark = 'session.'
 
 /** The one place of identities and rules. What it needs for users and for tokens it loads when there are any. */
 export class RuledAuthority implements Authority {
@@ -33,6 +46,7 @@ export class RuledAuthority implements Authority {
   #users: Promise<Users> | undefined
   #loadedUsers: Users | undefined
   #tokens: Promise<Tokens> | undefined
+  #sessions: Sessions | undefined
   #access: Access
 
   constructor(settings: AccessSettings, parts: AuthorityParts) {
@@ -57,14 +71,25 @@ export class RuledAuthority implements Authority {
 
   async authorize(credential: Credential, address: string): Promise<Rights> {
     if (this.#access.isOpen) return openRights
-    try {
+    return this.#tried(async () => {
+      if (credential.kind === 'token' && credential.token.startsWith(sessionMark))
+        return this.#rightsOfSession(credential.token, address)
       const identity = await this.#identify(credential, address)
       return rightsOf(identity, this.#settings.access)
-    } catch (error) {
-      if (error instanceof PosternError) throw error
-      this.#parts.logger.limited('authorize-failed', { reason: String(error) })
-      throw new PosternError('LOGIN_UNAVAILABLE')
-    }
+    })
+  }
+
+  async login(
+    credential: Credential & { readonly kind: 'password' },
+    address: string,
+  ): Promise<Omit<Login, 'token'> & Partial<Login>> {
+    const rights = await this.authorize(credential, address)
+    const user = this.#loadedUsers?.list.get(credential.name)
+    if (rights.isOpen || !user) return { rights }
+    return this.#tried(async () => {
+      const { token, expiresMs } = (await this.#loadSessions()).open(user)
+      return { rights: { ...rights, expiresMs }, token }
+    })
   }
 
   /** The rights of a user who has logged in. */
@@ -125,6 +150,25 @@ export class RuledAuthority implements Authority {
     return this.#refuse(new PosternError('UNAUTHORIZED', outcome.told), { address, reason: outcome.full })
   }
 
+  /** What goes wrong here is no fault of the client, and is told in the log. */
+  async #tried<Found>(find: () => Promise<Found>): Promise<Found> {
+    try {
+      return await find()
+    } catch (error) {
+      if (error instanceof PosternError) throw error
+      this.#parts.logger.limited('authorize-failed', { reason: String(error) })
+      throw new PosternError('LOGIN_UNAVAILABLE')
+    }
+  }
+
+  async #rightsOfSession(token: string, address: string): Promise<Rights> {
+    const users = this.#hasUsers ? (await this.users()).list : new Map<string, User>()
+    const session = (await this.#loadSessions()).find(token, users)
+    if (session) return { ...this.rightsOfUser(session.name), expiresMs: session.expiresMs }
+    const error = new PosternError('UNAUTHORIZED', 'The login is over. Log in again.')
+    return this.#refuse(error, { address, reason: 'the session has expired, or its user has changed' })
+  }
+
   #refuse(error: PosternError, fields: Readonly<Record<string, string>>): never {
     this.counters.unauthorized++
     this.#parts.logger.limited('unauthorized', fields)
@@ -152,6 +196,13 @@ export class RuledAuthority implements Authority {
     users.onChange(() => this.#refresh())
     this.#refresh()
     return users
+  }
+
+  async #loadSessions(): Promise<Sessions> {
+    const { Sessions, sessionSecret } = await import('./sessions.ts')
+    const { sessionFile, nowMs } = this.#parts
+    this.#sessions ??= new Sessions({ secret: sessionSecret(sessionFile), nowMs })
+    return this.#sessions
   }
 
   async #loadTokens(): Promise<Tokens> {

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { type FSWatcher, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
+import { networkOf } from '../limits/network.ts'
 import type { Logger } from '../logger.ts'
 import { Failures } from './failures.ts'
 import type { Scheme, User } from './htpasswd.ts'
@@ -189,14 +190,4 @@ export class Users {
     this.#hasWarned = true
     this.#options.logger.warn('weak-password-hashes', { users, remedy: 'htpasswd -B' })
   }
-}
-
-/** An address of IPv4, or the network of one of IPv6: whoever has one of those has 2^64. */
-function networkOf(address: string): string {
-  const ipv4 = address.replace(/^::ffff:/i, '')
-  if (!ipv4.includes(':')) return ipv4
-  const [head = '', tail] = ipv4.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length)
-  return [...groups, ...Array.from({ length: missing }, () => '0')].slice(0, 4).join(':')
 }

@@ -2,6 +2,7 @@ import type {
   Access,
   BrokerStatus,
   Credential,
+  Login,
   Message,
   Position,
   PosternError,
@@ -200,6 +201,13 @@ export interface Backbone {
    * tell now.
    */
   authorize(credential: Credential, address: string): Promise<Rights>
+  /**
+   * Lets a user log in for a while: the token is a credential that stands for the name and the password, and ends when
+   * these change.
+   *
+   * @throws PosternError as {@link authorize} does; `NOT_FOUND` where there are no rules.
+   */
+  login(name: string, password: string, address: string): Promise<Login>
   /**
    * Calls back when rules, users or keys have changed: within two seconds, and when the broker is reached again and has
    * others than before.

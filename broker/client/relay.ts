@@ -1,9 +1,12 @@
 import {
   type Access,
+  type AuthorizeReply,
+  type AuthorizeRequest,
   type Batch,
   type BrokerStatus,
   type Credential,
   decodeBatch,
+  type Login,
   type Message,
   openRights,
   type Position,
@@ -211,11 +214,23 @@ export class Relay implements Backbone {
 
   async authorize(credential: Credential, address: string): Promise<Rights> {
     if (this.access?.isOpen) return openRights
+    return (await this.#authorize({ credential, address })).rights
+  }
+
+  async login(name: string, password: string, address: string): Promise<Login> {
+    const credential = { kind: 'password', name, password } as const
+    const { rights, token } = await this.#authorize({ credential, address, login: true })
+    // There are no rules: nobody has to log in.
+    if (token === undefined) throw new PosternError('NOT_FOUND')
+    return { rights, token }
+  }
+
+  async #authorize(asked: Omit<AuthorizeRequest, 'op' | 'seq'>): Promise<AuthorizeReply> {
     try {
       await this.#link.ready()
-      const { head } = await this.#link.request({ op: 'authorize', credential, address }, authorizeTimeoutMs)
+      const { head } = await this.#link.request({ op: 'authorize', ...asked }, authorizeTimeoutMs)
       if (head.op !== 'authorize') throw new PosternError('INTERNAL')
-      return head.rights
+      return head
     } catch (error) {
       throw error instanceof PosternError && isUnreached(error)
         ? new PosternError(

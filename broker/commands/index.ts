@@ -14,6 +14,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   passwd: () => import('./passwd.ts'),
   keys: () => import('./keys.ts'),
   bench: () => import('./bench.ts'),
+  install: () => import('./install.ts'),
 }
 
 const exitCodes = { failed: 1, usedWrongly: 2 } as const

@@ -13,11 +13,35 @@ export function inBytes(bytes: number): string {
   return `${number.format(power > 0 && value < 100 ? Math.round(value * 10) / 10 : Math.round(value))} ${units[power]}`
 }
 
+/** Messages a second: `0.4/s`, `23,593/s`. */
+export function inRate(perSecond: number): string {
+  return `${number.format(perSecond < 100 ? Math.round(perSecond * 10) / 10 : Math.round(perSecond))}/s`
+}
+
+const timeUnits = [
+  { ms: 86_400_000, name: 'd' },
+  { ms: 3_600_000, name: 'h' },
+  { ms: 60_000, name: 'min' },
+  { ms: 1000, name: 's' },
+]
+
 /** A time in its two largest units: `3 h 12 min`. */
 export function inTime(ms: number): string {
-  const s = Math.floor(ms / 1000)
-  if (s < 60) return `${s} s`
-  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`
-  if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`
-  return `${Math.floor(s / 86_400)} d ${Math.floor(s / 3600) % 24} h`
+  const at = Math.max(
+    0,
+    timeUnits.findIndex(unit => ms >= unit.ms),
+  )
+  let left = ms < 1000 ? 0 : ms
+  const parts = timeUnits
+    .slice(ms < 1000 ? -1 : at)
+    .slice(0, 2)
+    .map(unit => {
+      const count = Math.floor(left / unit.ms)
+      left -= count * unit.ms
+      return { count, name: unit.name }
+    })
+  return parts
+    .filter(({ count }, index) => index === 0 || count > 0)
+    .map(({ count, name }) => `${count} ${name}`)
+    .join(' ')
 }

@@ -2,7 +2,7 @@ import type { BrokerStatus } from '../protocol/index.ts'
 import { brokerArgument } from './broker-address.ts'
 import { defineCommand } from './command.ts'
 import { withBroker } from './connection.ts'
-import { counted, inBytes, inTime } from './quantity.ts'
+import { counted, inBytes, inRate, inTime } from './quantity.ts'
 
 /** Counters that are no trouble, or are told elsewhere. */
 const untroubled = new Set(['published', 'replays', 'flushed', 'kept', 'acknowledged', 'keptTransactions'])
@@ -26,7 +26,6 @@ export const command = defineCommand({
 
 function inWords(status: BrokerStatus, address: string): string {
   const { counters } = status
-  const perSecond = (rate: number) => `${rate.toFixed(1)}/s`
   const lines: [string, string][] = [
     [
       'broker',
@@ -43,8 +42,8 @@ function inWords(status: BrokerStatus, address: string): string {
         counted(status.tcpConnections, 'over TCP', 'over TCP'),
       ].join(', '),
     ],
-    ['in', `${perSecond(status.publishedPerS)}, ${counted(counters['published'] ?? 0, 'message')} so far`],
-    ['out', `${perSecond(status.deliveredPerS)}, ${counted(status.delivered, 'message')} so far`],
+    ['in', `${inRate(status.publishedPerS)}, ${counted(counters['published'] ?? 0, 'message')} so far`],
+    ['out', `${inRate(status.deliveredPerS)}, ${counted(status.delivered, 'message')} so far`],
     [
       'history',
       `${counted(status.topics, 'topic')}, ${counted(status.historyMessages, 'message')}, ${inBytes(status.historyBytes)}`,

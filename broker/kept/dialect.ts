@@ -12,10 +12,12 @@ export interface Dialect {
     readonly label: string
     readonly time: string
     readonly payload: string
-    /** How the column `channel` is indexed within the table, where that is not a statement of its own. */
-    readonly index: string
+    /** What else stands in the table. */
+    readonly rest: string
     readonly options: string
   }
+  /** How long a payload is, without reading it. */
+  readonly size: string
   /** Statements for after the tables. */
   readonly afterwards: (table: string) => readonly string[]
   /** Statements for each new connection. */
@@ -37,9 +39,10 @@ export const sqlite: Dialect = {
     label: 'TEXT',
     time: 'TEXT',
     payload: 'BLOB',
-    index: '',
+    rest: '',
     options: '',
   },
+  size: 'LENGTH(data)',
   afterwards: table => [`CREATE INDEX IF NOT EXISTS ${table}_channel ON ${table} (channel)`],
   // FULL: a commit has been synced when it returns, which in WAL mode is one sync of one file.
   prelude: ['PRAGMA journal_mode = WAL', 'PRAGMA synchronous = FULL', 'PRAGMA busy_timeout = 2000'],
@@ -61,9 +64,11 @@ export const mysql: Dialect = {
     label: 'VARBINARY(255)',
     time: 'DATETIME(3)',
     payload: 'LONGBLOB',
-    index: ', KEY channel (channel)',
+    // For the length of a payload all of it would be read: a start with a gigabyte would take longer than an answer may.
+    rest: ', bytes INT AS (LENGTH(data)) STORED, KEY channel (channel, data_id, bytes)',
     options: ' ENGINE = InnoDB',
   },
+  size: 'bytes',
   afterwards: () => [],
   prelude: [
     // Strict: what does not fit is refused, not cut.

@@ -1,4 +1,4 @@
-import { type Connector, createDatabase } from 'db0'
+import { type Connector, createDatabase, type Database } from 'db0'
 import { mysql } from './dialect.ts'
 import { SqlStore } from './sql.ts'
 import {
@@ -107,6 +107,7 @@ export class MariadbStore implements KeptStore {
         // One that the server ends while nothing is under way.
         connection.on('error', () => drop())
       }
+      await assertSynced(database)
       return store.open()
     }
   }
@@ -129,6 +130,20 @@ export class MariadbStore implements KeptStore {
       call.catch(() => {})
     }
   }
+}
+
+/** Of these each commit has been synced when it returns (innodb_flush_log_at_trx_commit). */
+const syncedModes = [1, 3]
+
+/** Threat: a server that syncs once a second loses with its power what has a receipt. */
+async function assertSynced(database: Database): Promise<void> {
+  const found = await database.prepare('SELECT @@innodb_flush_log_at_trx_commit AS mode').get()
+  const mode = typeof found === 'object' && found !== null ? Number(Reflect.get(found, 'mode')) : undefined
+  if (mode !== undefined && syncedModes.includes(mode)) return
+  throw new KeptStoreError(
+    `innodb_flush_log_at_trx_commit is ${mode}, so that a commit is not synced: allowed is ${syncedModes.join(' or ')}`,
+    { isCertain: true },
+  )
 }
 
 function isConnection(value: unknown): value is Connection {

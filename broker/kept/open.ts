@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import type { Connection, ConnectionOptions } from 'mysql2/promise'
+import type { Bound } from './dialect.ts'
 import { MariadbStore } from './mariadb.ts'
 import { SqliteStore } from './sqlite.ts'
 import type { KeptStore } from './store.ts'
@@ -33,7 +35,7 @@ export async function makeKeptStore(setting: KeptStoreSetting, folder: string): 
       owner,
     })
   }
-  const lib = await loadMysql2()
+  const lib = withBoundValues(await loadMysql2())
   const { default: connector } = await import('db0/connectors/mysql2')
   return new MariadbStore({
     // Times come as they are in the table: nothing must take them for times of this machine's zone.
@@ -44,7 +46,32 @@ export async function makeKeptStore(setting: KeptStoreSetting, folder: string): 
   })
 }
 
-async function loadMysql2(): Promise<typeof import('mysql2/promise')> {
+type Mysql2 = typeof import('mysql2/promise')
+
+/**
+ * db0 gives statements and their values to `query`, for which the driver itself writes the values into the text. Prepared
+ * statements leave that to the server.
+ */
+function withBoundValues(lib: Mysql2): Mysql2 {
+  function createConnection(options: string): Promise<Connection>
+  function createConnection(options: ConnectionOptions): Promise<Connection>
+  async function createConnection(options: string | ConnectionOptions): Promise<Connection> {
+    const connection = await lib.createConnection(typeof options === 'string' ? { uri: options } : options)
+    const query = connection.query.bind(connection)
+    return Object.defineProperty(connection, 'query', {
+      value: (statement: string, values?: readonly Bound[]) =>
+        values === undefined ? query(statement) : connection.execute(statement, values.map(toExact)),
+    })
+  }
+  return { ...lib, createConnection }
+}
+
+/** The driver sends a number as a DOUBLE, which MySQL takes for no LIMIT. */
+function toExact(value: Bound): Bound {
+  return typeof value === 'number' ? String(value) : value
+}
+
+async function loadMysql2(): Promise<Mysql2> {
   try {
     const module = await import('mysql2/promise')
     // In a bundle it has no names.

@@ -11,15 +11,16 @@ import {
   KeptStoreError,
 } from './store.ts'
 
-/** A statement of so many rows is read by the engine in one go, and fits the packets of a server. */
-const maxStatementRows = 128
+/** What the payloads of one statement may be together, beside the first: it has to fit the packets of a server. */
 const maxStatementBytes = 512 * 1024
 
-/** How many numbers one statement names. */
-const maxStatementNumbers = 500
+/** A statement of so many rows or numbers is read by the engine in one go. */
+const maxStatementSize = 128
 
 const columns =
   'data_id, channel, data, created, type, is_binary, deliveries, identity, idempotency_key, fingerprint'
+
+const rowMark = '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'
 
 const binaryFlag = 1
 
@@ -30,6 +31,9 @@ export class SqlStore implements KeptStore {
   readonly #table: string
   readonly #owner: string
   #isOwned: boolean
+  /** Statements that name several things, by their beginning and number. */
+  readonly #texts = new Map<string, string>()
+  #created = { timeMs: Number.NaN, text: '' }
   #turn: Promise<unknown> = Promise.resolve()
   #isClosed = false
 
@@ -53,7 +57,7 @@ export class SqlStore implements KeptStore {
       const { name, last, loggedThrough } = await this.#transact(() => this.#own())
       this.#isOwned = true
       const found = await this.#all(
-        `SELECT channel, COUNT(*) AS messages, SUM(LENGTH(data)) AS bytes FROM ${this.#table} GROUP BY channel`,
+        `SELECT channel, COUNT(*) AS messages, SUM(${this.#dialect.size}) AS bytes FROM ${this.#table} GROUP BY channel`,
       )
       const topics = found.map(row => ({
         topic: this.#dialect.fromText(row['channel']),
@@ -89,7 +93,7 @@ export class SqlStore implements KeptStore {
       const where = topic === undefined ? '' : 'channel = ? AND '
       const bound = [...(topic === undefined ? [] : [this.#dialect.toText(topic)]), after]
       const sizes = await this.#all(
-        `SELECT data_id, LENGTH(data) AS bytes FROM ${this.#table} WHERE ${where}data_id > ? AND data_id <= ? ORDER BY data_id LIMIT ?`,
+        `SELECT data_id, ${this.#dialect.size} AS bytes FROM ${this.#table} WHERE ${where}data_id > ? AND data_id <= ? ORDER BY data_id LIMIT ?`,
         [...bound, through, maxMessages + 1],
       )
       // Their sizes first: the page must not be in memory before it is known how large it is.
@@ -122,7 +126,7 @@ export class SqlStore implements KeptStore {
         data_id ${types.number} NOT NULL PRIMARY KEY, channel ${types.topic} NOT NULL,
         data ${types.payload} NOT NULL, created ${types.time} NOT NULL, type ${types.label} NOT NULL,
         is_binary ${types.count} NOT NULL, deliveries ${types.count} NOT NULL, identity ${types.label},
-        idempotency_key ${types.label}, fingerprint ${types.label}${types.index})${types.options}`,
+        idempotency_key ${types.label}, fingerprint ${types.label}${types.rest})${types.options}`,
     )
     await this.#exec(
       `CREATE TABLE IF NOT EXISTS ${this.#table}_state (
@@ -165,13 +169,34 @@ export class SqlStore implements KeptStore {
   }
 
   async #add(rows: readonly KeptRow[]): Promise<void> {
-    for (const some of chunksOf(rows)) {
-      const values = some.map(() => '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').join(', ')
-      await this.#run(
-        `INSERT INTO ${this.#table} (${columns}) VALUES ${values}`,
-        some.flatMap(row => this.#valuesOf(row)),
-      )
+    for (let at = 0; at < rows.length; ) {
+      const size = this.#sizeOf(rows, at)
+      const bound: Bound[] = []
+      for (const row of rows.slice(at, at + size)) this.#bind(row, bound)
+      at += size
+      await this.#run(this.#textFor(`INSERT INTO ${this.#table} (${columns}) VALUES `, rowMark, size), bound)
     }
+  }
+
+  /** A statement that names so many of something. Put together anew, a long text would cost as much as its run. */
+  #textFor(beginning: string, mark: string, names: number, ending = ''): string {
+    const key = `${names} ${beginning}`
+    const known = this.#texts.get(key)
+    if (known !== undefined) return known
+    const text = `${beginning}${Array.from({ length: names }, () => mark).join(', ')}${ending}`
+    this.#texts.set(key, text)
+    return text
+  }
+
+  /** How many rows fit one statement, from one of them on. */
+  #sizeOf(rows: readonly KeptRow[], at: number): number {
+    let bytes = 0
+    const beyond = rows.findIndex((row, i) => {
+      if (i < at) return false
+      bytes += row.payload.length
+      return i > at && bytes > maxStatementBytes
+    })
+    return statementSize((beyond === -1 ? rows.length : beyond) - at)
   }
 
   async #move(moves: Change['move']): Promise<void> {
@@ -201,9 +226,10 @@ export class SqlStore implements KeptStore {
   }
 
   async #runForAll(sql: string, bound: readonly Bound[], numbers: readonly number[]): Promise<void> {
-    for (let at = 0; at < numbers.length; at += maxStatementNumbers) {
-      const some = numbers.slice(at, at + maxStatementNumbers)
-      await this.#run(`${sql} (${some.map(() => '?').join(', ')})`, [...bound, ...some])
+    for (let at = 0; at < numbers.length; ) {
+      const some = numbers.slice(at, at + statementSize(numbers.length - at))
+      at += some.length
+      await this.#run(this.#textFor(`${sql} (`, '?', some.length, ')'), [...bound, ...some])
     }
   }
 
@@ -246,20 +272,23 @@ export class SqlStore implements KeptStore {
     await this.#database.prepare(sql).run(...asPrimitives(bound))
   }
 
-  #valuesOf({ number, topic, payload, timeMs, type, binary, deliveries, idempotency }: KeptRow): Bound[] {
+  /** Appends the values of a row, in the order of the columns. */
+  #bind(row: KeptRow, bound: Bound[]): void {
     const { toText } = this.#dialect
-    const key = idempotency ? [idempotency.identity, idempotency.key, idempotency.fingerprint] : []
-    const created = new Date(timeMs).toISOString().replace('T', ' ').slice(0, -1)
-    return [
-      number,
-      toText(topic),
-      payload,
-      created,
-      toText(type),
-      binary ? binaryFlag : 0,
-      deliveries,
-      ...(idempotency ? key.map(toText) : [null, null, null]),
-    ]
+    const { idempotency } = row
+    bound.push(row.number, toText(row.topic), row.payload, this.#createdAt(row.timeMs), toText(row.type))
+    bound.push(row.binary ? binaryFlag : 0, row.deliveries)
+    if (!idempotency) bound.push(null, null, null)
+    else bound.push(toText(idempotency.identity), toText(idempotency.key), toText(idempotency.fingerprint))
+  }
+
+  /** What came in one turn has one time, and writing it out takes as long as inserting a row. */
+  #createdAt(timeMs: number): string {
+    if (timeMs !== this.#created.timeMs) {
+      const text = new Date(timeMs).toISOString().replace('T', ' ').slice(0, -1)
+      this.#created = { timeMs, text }
+    }
+    return this.#created.text
   }
 
   #toRow(row: Record<string, unknown>): KeptRow {
@@ -285,20 +314,12 @@ export class SqlStore implements KeptStore {
   }
 }
 
-/** Rows in runs that fit one statement each. */
-function chunksOf(rows: readonly KeptRow[]): KeptRow[][] {
-  const chunks: KeptRow[][] = []
-  let bytes = 0
-  for (const row of rows) {
-    const chunk = chunks.at(-1)
-    bytes += row.payload.length
-    if (chunk && chunk.length < maxStatementRows && bytes <= maxStatementBytes) chunk.push(row)
-    else {
-      chunks.push([row])
-      bytes = row.payload.length
-    }
-  }
-  return chunks
+/**
+ * Of so many rows or numbers that are left, at least one: how many the next statement names. Powers of two: eight texts are
+ * all there are, each of which is prepared once.
+ */
+function statementSize(left: number): number {
+  return 2 ** Math.floor(Math.log2(Math.min(left, maxStatementSize)))
 }
 
 /** The connectors bind bytes as well, which db0's types leave out. */

@@ -1,9 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { createDatabase } from 'db0'
-import connector from 'db0/connectors/node-sqlite'
 import { sqlite } from './dialect.ts'
+import { buffersOf, packRows, unpackRows } from './packed-rows.ts'
 import { SqlStore } from './sql.ts'
-import type { SqliteAnswer, SqliteCall, SqliteOptions } from './sqlite.ts'
+import type { SqliteAnswer, SqliteCall, SqliteOptions, SqliteResult } from './sqlite.ts'
+import { sqliteConnector } from './sqlite-connector.ts'
 import { KeptStoreError } from './store.ts'
 
 /*
@@ -11,11 +12,11 @@ import { KeptStoreError } from './store.ts'
  */
 
 const { path, table, owner }: SqliteOptions = workerData
-const store = new SqlStore(createDatabase(connector({ path })), sqlite, table, owner)
+const store = new SqlStore(createDatabase(sqliteConnector(path)), sqlite, table, owner)
 
 parentPort?.on('message', ({ id, call }: { id: number; call: SqliteCall }) => {
   perform(call).then(
-    result => answer({ id, result }),
+    result => answer({ id, result }, 'page' in result ? buffersOf(result.page) : []),
     (error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error)
       const { isCertain, isTaken } =
@@ -25,19 +26,23 @@ parentPort?.on('message', ({ id, call }: { id: number; call: SqliteCall }) => {
   )
 })
 
-function perform(call: SqliteCall): Promise<unknown> {
+async function perform(call: SqliteCall): Promise<SqliteResult> {
   switch (call.what) {
     case 'open':
-      return store.open()
+      return { state: await store.open() }
     case 'apply':
-      return store.apply(call.change)
-    case 'read':
-      return store.read(call.query)
+      await store.apply({ ...call.change, add: unpackRows(call.change.add) })
+      return {}
+    case 'read': {
+      const { rows, more } = await store.read(call.query)
+      return { page: packRows(rows), more }
+    }
     case 'close':
-      return store.close()
+      await store.close()
+      return {}
   }
 }
 
-function answer(told: SqliteAnswer): void {
-  parentPort?.postMessage(told)
+function answer(told: SqliteAnswer, handedOver: readonly ArrayBuffer[] = []): void {
+  parentPort?.postMessage(told, handedOver)
 }

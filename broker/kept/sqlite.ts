@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { buffersOf, type PackedRows, packRows, unpackRows } from './packed-rows.ts'
 import {
   type Change,
   type KeptPage,
@@ -19,20 +20,26 @@ export interface SqliteOptions {
 /** What the thread is asked. */
 export type SqliteCall =
   | { readonly what: 'open' }
-  | { readonly what: 'apply'; readonly change: Change }
+  | { readonly what: 'apply'; readonly change: Omit<Change, 'add'> & { readonly add: PackedRows } }
   | { readonly what: 'read'; readonly query: KeptQuery }
   | { readonly what: 'close' }
 
+/** What comes of it. */
+export type SqliteResult =
+  | { readonly state: KeptState }
+  | { readonly page: PackedRows; readonly more: boolean }
+  | Readonly<Record<string, never>>
+
 /** What it answers. */
 export type SqliteAnswer =
-  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly result: SqliteResult }
   | {
       readonly id: number
       readonly error: { readonly reason: string; readonly isCertain: boolean; readonly isTaken: boolean }
     }
 
 interface Pending {
-  readonly resolve: (result: unknown) => void
+  readonly resolve: (result: SqliteResult) => void
   readonly reject: (error: KeptStoreError) => void
 }
 
@@ -51,17 +58,22 @@ export class SqliteStore implements KeptStore {
     this.#options = options
   }
 
-  // What the thread answers is what its store, of the same types, has given it.
   async open(): Promise<KeptState> {
-    return (await this.#call({ what: 'open' })) as KeptState
+    const result = await this.#call({ what: 'open' })
+    return 'state' in result ? result.state : never()
   }
 
   async apply(change: Change): Promise<void> {
-    await this.#call({ what: 'apply', change })
+    const add = packRows(change.add)
+    await this.#call({ what: 'apply', change: { ...change, add } }, buffersOf(add))
   }
 
   async read(query: KeptQuery): Promise<KeptPage> {
-    return (await this.#call({ what: 'read', query })) as KeptPage
+    const result = await this.#call({ what: 'read', query })
+    if (!('page' in result)) return never()
+    // A message that stays for long must not keep the whole page that it came in.
+    const rows = unpackRows(result.page).map(row => ({ ...row, payload: Buffer.from(row.payload) }))
+    return { rows, more: result.more }
   }
 
   close(): Promise<void> {
@@ -75,20 +87,20 @@ export class SqliteStore implements KeptStore {
     await this.#worker.terminate()
   }
 
-  async #call(call: SqliteCall): Promise<unknown> {
+  async #call(call: SqliteCall, handedOver: readonly ArrayBuffer[] = []): Promise<SqliteResult> {
     if (!this.#worker) {
       this.#worker = this.#start()
       // After a thread that has ended.
       if (call.what !== 'open') await this.#ask(this.#worker, { what: 'open' })
     }
-    return this.#ask(this.#worker, call)
+    return this.#ask(this.#worker, call, handedOver)
   }
 
-  #ask(worker: Worker, call: SqliteCall): Promise<unknown> {
+  #ask(worker: Worker, call: SqliteCall, handedOver: readonly ArrayBuffer[] = []): Promise<SqliteResult> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId
       this.#pending.set(id, { resolve, reject })
-      worker.postMessage({ id, call })
+      worker.postMessage({ id, call }, handedOver)
     })
   }
 
@@ -117,4 +129,8 @@ export class SqliteStore implements KeptStore {
     this.#pending.clear()
     for (const { reject } of pending) reject(new KeptStoreError(reason))
   }
+}
+
+function never(): never {
+  throw new KeptStoreError('its thread has answered something else')
 }

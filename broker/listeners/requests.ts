@@ -209,9 +209,17 @@ export class Requests {
     )
   }
 
-  #authorize({ seq, credential, address }: AuthorizeRequest, reply: (frames: ReplyFrames) => void): void {
-    this.#options.authority.authorize(credential, address).then(
-      rights => reply([encodeHead({ op: 'authorize', seq, rights })]),
+  #authorize(
+    { seq, credential, address, login }: AuthorizeRequest,
+    reply: (frames: ReplyFrames) => void,
+  ): void {
+    const { authority } = this.#options
+    const outcome =
+      login && credential.kind === 'password'
+        ? authority.login(credential, address)
+        : authority.authorize(credential, address).then(rights => ({ rights }))
+    outcome.then(
+      found => reply([encodeHead({ op: 'authorize', seq, ...found })]),
       (error: unknown) => {
         const told = error instanceof PosternError ? error : new PosternError('INTERNAL')
         reply([encodeHead({ op: 'error', seq, error: told.toBody() })])
@@ -220,7 +228,7 @@ export class Requests {
   }
 
   #refuse(seq: number | null, error: PosternError, reply: (frames: ReplyFrames) => void): void {
-    this.#options.broker.refusals.add(error.code)
+    this.#options.broker.refusals.add(error)
     this.#options.onMalformed(error)
     reply([encodeHead({ op: 'error', seq, error: error.toBody() })])
   }

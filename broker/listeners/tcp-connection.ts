@@ -5,7 +5,7 @@ import { mayPublish, mayReceive } from '../auth/rights.ts'
 import type { Users } from '../auth/users.ts'
 import type { Broker } from '../broker.ts'
 import type { Logger } from '../logger.ts'
-import { maxLegacyBytes, PosternError, type Rights } from '../protocol/index.ts'
+import { isSystemTopic, maxLegacyBytes, PosternError, type Rights } from '../protocol/index.ts'
 import type { Handout, ReceiverRegister, Registration } from '../receivers.ts'
 import type { Traffic } from '../traffic.ts'
 import { JsonSplitter } from './json-splitter.ts'
@@ -105,6 +105,11 @@ export class TcpConnection {
   /** Whether it has been silent since it came. */
   get isSilent(): boolean {
     return !this.#user && !this.#isLoggingIn && !this.#isOver
+  }
+
+  /** Whether something that it has sent is not done yet. */
+  get isBusy(): boolean {
+    return this.#isLoggingIn || this.#underWay.messages > 0
   }
 
   /**
@@ -218,6 +223,7 @@ export class TcpConnection {
     if (!this.#registrations.has(topic)) {
       if (this.#registrations.size >= maxChannels)
         throw new PosternError('INVALID_REQUEST', `A connection receives at most ${maxChannels} channels.`)
+      if (this.#outlet instanceof LegacyOutlet || !this.#wantsAnswers) this.#assertLegacy(topic)
       const outlet = this.#outlet ?? this.#openOutlet()
       const registration = this.#parts.receiversOf(topic).register(
         topic,
@@ -235,6 +241,18 @@ export class TcpConnection {
       this.#registrations.set(topic, registration)
     }
     this.#answer('registered', id, { channel: topic })
+  }
+
+  /** @throws PosternError when a client that acknowledges nothing is not to receive this. */
+  #assertLegacy(topic: string): void {
+    if (this.#wantsAnswers)
+      throw new PosternError(
+        'INVALID_REQUEST',
+        'Whoever acknowledges says "ack" before it receives the first channel.',
+      )
+    // What lies there may be too large for it, and would be with it until it leaves, where nobody else could get it.
+    if (isSystemTopic(topic))
+      throw new PosternError('RESERVED_TOPIC', 'What could not be received is received with "ack".')
   }
 
   #openOutlet(): Outlet {
@@ -276,7 +294,7 @@ export class TcpConnection {
   }
 
   #deny(id: string, error: PosternError): void {
-    this.#parts.broker.refusals.add(error.code)
+    this.#parts.broker.refusals.add(error)
     this.#tellRefusal(id, error)
   }
 

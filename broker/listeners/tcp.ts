@@ -68,12 +68,13 @@ export class TcpListener {
     this.#server.close()
     for (const connection of this.#connections) connection.stopReceiving()
     for (
-      let waitedMs = 0, before = -1;
-      waitedMs < drainMs && this.#connections.size > 0 && this.#arrivals !== before;
+      let waitedMs = 0, isIdle = this.#connections.size === 0;
+      waitedMs < drainMs && !isIdle;
       waitedMs += drainIdleMs
     ) {
-      before = this.#arrivals
+      const before = this.#arrivals
       await delay(drainIdleMs)
+      isIdle = this.#arrivals === before && ![...this.#connections].some(({ isBusy }) => isBusy)
     }
     for (const connection of this.#connections) connection.reset()
   }

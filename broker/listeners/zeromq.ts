@@ -232,7 +232,7 @@ export class ZeromqListener implements Output, DeliveryOutput, ReceiverOutput {
     const ingested = this.#reader.read(frames, broker.limits)
     for (const { length } of frames) this.received.bytes += length
     if (ingested.kind === 'malformed') {
-      broker.refusals.add(ingested.error.code)
+      broker.refusals.add(ingested.error)
       return this.malformed('ingest', ingested.error)
     }
     if (ingested.kind === 'batch') {

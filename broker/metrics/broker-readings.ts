@@ -1,4 +1,4 @@
-import type { BrokerStatus } from '../protocol/index.ts'
+import type { BrokerStatus, Refusals } from '../protocol/index.ts'
 import type { Traffic } from '../traffic.ts'
 import { counter, gauge, labelled, type Reading } from './reading.ts'
 
@@ -8,8 +8,8 @@ export interface BrokerFigures {
   /** By the socket that it came or went through. */
   readonly received: Readonly<Record<string, Traffic>>
   readonly sent: Readonly<Record<string, Traffic>>
-  /** By the code of the error. */
-  readonly refused: Readonly<Record<string, number>>
+  /** What was answered with an error. */
+  readonly refusals: Pick<Refusals, 'counts' | 'limits'>
   /** How far the fastest functions process is behind. */
   readonly lagBytes: number
   readonly withheldBytes: number
@@ -17,6 +17,26 @@ export interface BrokerFigures {
   /** What waits for the store of kept messages. */
   readonly storeWaitingBytes: number
 }
+
+/** The limits that clients run into, so that the first time shows as a step and not as a beginning. */
+const unhit = Object.fromEntries(
+  [
+    'kept.maxWaitingBytes',
+    'maxKept',
+    'maxKeptBytes',
+    'maxLoginFailures',
+    'maxPayloadBytes',
+    'maxPushBytes',
+    'maxTcpAddressConnections',
+    'maxTcpChannels',
+    'maxTcpConnections',
+    'maxTcpUserConnections',
+    'maxUnpulledBytes',
+    'maxWithheldBytes',
+    'tcpPublishedBytesPerS',
+    'tcpPublishesPerS',
+  ].map(setting => [setting, 0]),
+)
 
 /** What each counter of a status counts. */
 export const counterHelp: Readonly<Record<string, string>> = {
@@ -54,7 +74,7 @@ export function brokerReadings(figures: BrokerFigures): Reading[] {
   return [...trafficReadings(figures), ...stateReadings(figures), ...queueReadings(figures)]
 }
 
-function trafficReadings({ status, received, sent, refused }: BrokerFigures): Reading[] {
+function trafficReadings({ status, received, sent, refusals }: BrokerFigures): Reading[] {
   const counters = Object.entries(status.counters).flatMap(([name, value]) => {
     const help = counterHelp[name]
     return help === undefined ? [] : [counter(`postern_broker_${snakeOf(name)}_total`, help, value)]
@@ -80,7 +100,16 @@ function trafficReadings({ status, received, sent, refused }: BrokerFigures): Re
       'Bytes of these as they travel, by door.',
       part(sent, 'bytes'),
     ),
-    counter('postern_broker_refused_total', 'Errors that were answered, by code.', labelled('code', refused)),
+    counter(
+      'postern_broker_refused_total',
+      'Errors that were answered, by code.',
+      labelled('code', refusals.counts),
+    ),
+    counter(
+      'postern_broker_limited_total',
+      'The same by the limit that was the reason.',
+      labelled('limit', { ...unhit, ...refusals.limits }),
+    ),
     counter(
       'postern_broker_delivered_messages_total',
       'Messages that functions have handed to subscribers.',

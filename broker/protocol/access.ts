@@ -33,6 +33,13 @@ export interface Rights {
   readonly expiresMs?: number
 }
 
+/** A user who has logged in for a while. */
+export interface Login {
+  /** Stands for the name and the password until the rights expire. */
+  readonly token: string
+  readonly rights: Rights
+}
+
 /** What holds for all clients at one time. */
 export interface Access {
   /** There are no rules, and nobody has to be asked for rights. */

@@ -21,6 +21,11 @@ export const codes = {
   INVALID_REQUEST: { status: 400, temporary: false, message: 'The request cannot be understood.' },
   UNAUTHORIZED: { status: 401, temporary: false, message: 'Log in first.' },
   FORBIDDEN: { status: 403, temporary: false, message: 'This user may not do that.' },
+  FOREIGN_PAGE: {
+    status: 403,
+    temporary: false,
+    message: 'Pages of that origin may not do this here.',
+  },
   NOT_DURABLE: {
     status: 400,
     temporary: false,
@@ -28,12 +33,31 @@ export const codes = {
   },
   NOT_FOUND: { status: 404, temporary: false, message: 'There is nothing here.' },
   METHOD_NOT_ALLOWED: { status: 405, temporary: false, message: 'This address does not take this method.' },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    temporary: true,
+    message: 'The request did not come whole in the time for it. Nothing of it was done.',
+  },
   KEY_CONFLICT: {
     status: 409,
     temporary: false,
     message: 'The idempotency key was used for another message.',
   },
   PAYLOAD_TOO_LARGE: { status: 413, temporary: false, message: 'The payload is too large.' },
+  URL_TOO_LONG: { status: 414, temporary: false, message: 'The address is too long.' },
+  HEAD_TOO_LARGE: { status: 431, temporary: false, message: 'The head of the request is too large.' },
+  TOO_MANY_TOPICS: { status: 400, temporary: false, message: 'These are too many topics.' },
+  RATE_LIMITED: {
+    status: 429,
+    temporary: true,
+    message:
+      'Too much was published from there, or by this user. The message is not published; send it later.',
+  },
+  TOO_MANY_CONNECTIONS: {
+    status: 503,
+    temporary: true,
+    message: 'There are too many connections already.',
+  },
   UNSUPPORTED_VERSION: {
     status: 400,
     temporary: false,
@@ -91,6 +115,8 @@ export interface Bound {
   readonly limit: number
   /** The setting that raises the limit. */
   readonly setting: string
+  /** When it is worth another try. */
+  readonly retryAfterMs?: number
 }
 
 /** The form of an error on every wire. */
@@ -99,6 +125,7 @@ export interface ErrorBody {
   readonly message: string
   readonly limit?: number
   readonly setting?: string
+  readonly retryAfterMs?: number
 }
 
 /** An error that is told to whoever made the request. Its text holds no payload and no internals. */
@@ -115,13 +142,19 @@ export class PosternError extends Error {
   }
 
   /** The error as another process has told it. */
-  static fromBody({ code, message, limit, setting }: ErrorBody): PosternError {
-    const bound = limit === undefined || setting === undefined ? undefined : { limit, setting }
+  static fromBody({ code, message, limit, setting, retryAfterMs }: ErrorBody): PosternError {
+    const later = retryAfterMs === undefined ? {} : { retryAfterMs }
+    const bound = limit === undefined || setting === undefined ? undefined : { limit, setting, ...later }
     return new PosternError(code, message, bound)
   }
 
   get status(): number {
     return codes[this.code].status
+  }
+
+  /** That of the bound. */
+  get setting(): string | undefined {
+    return this.bound?.setting
   }
 
   toBody(): ErrorBody {

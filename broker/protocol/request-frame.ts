@@ -94,13 +94,16 @@ export function decodeRequest(
       return { op: 'receive', seq, session, open, acknowledged, released, returned, close }
     }
     case 'authorize': {
-      const { credential, address } = head
+      const { credential, address, login } = head
       if (!isCredential(credential))
         return broken(
           '"credential" is not {kind: "none"}, {kind: "password", name, password} or {kind: "token", token}.',
         )
       if (typeof address !== 'string') return broken('"address" is not a text.')
-      return { op: 'authorize', seq, credential, address }
+      if (login === undefined) return { op: 'authorize', seq, credential, address }
+      if (login !== true || credential.kind !== 'password')
+        return broken('"login" is not true, or there is no password.')
+      return { op: 'authorize', seq, credential, address, login }
     }
     case 'status':
       return { op: 'status', seq }
@@ -248,7 +251,7 @@ function isReply(head: Fields): head is Fields & Reply {
     case 'position':
       return typeof head['epoch'] === 'string' && isCount(head['last']) && isAccess(head['access'])
     case 'authorize':
-      return isRights(head['rights'])
+      return isRights(head['rights']) && (head['token'] === undefined || typeof head['token'] === 'string')
     case 'pull':
       return isCount(head['pullers'])
     case 'receive':

@@ -129,6 +129,8 @@ export interface AuthorizeRequest {
   readonly credential: Credential
   /** Where the client comes from: too many failures from there are no longer looked at. */
   readonly address: string
+  /** A token shall stand for the name and the password from now on. */
+  readonly login?: boolean
 }
 
 export interface StatusRequest {
@@ -207,6 +209,8 @@ export interface AuthorizeReply {
   readonly op: 'authorize'
   readonly seq: number
   readonly rights: Rights
+  /** What stands for the name and the password, where that was asked for and there are rules. */
+  readonly token?: string
 }
 
 export interface PullReply {

@@ -1,7 +1,15 @@
 import type { Batch } from './batch.ts'
 import type { Position } from './id.ts'
 
-/** The newest batches of one epoch, without a hole, bounded in bytes: what repairs and resumes are read from. */
+/** What a batch takes in memory beside its bytes: measured with batches of one small message each. */
+export const batchOverheadBytes = 312
+
+/** What a batch takes in memory. */
+export function heldBytes(batch: Batch): number {
+  return batch.bytes.length + batchOverheadBytes
+}
+
+/** The newest batches of one epoch, without a hole, bounded in bytes of memory: what repairs and resumes are read from. */
 export class Tail {
   readonly #maxBytes: number
   readonly #batches: (Batch | undefined)[] = []
@@ -29,6 +37,7 @@ export class Tail {
     return this.#floor
   }
 
+  /** What all of it takes in memory. */
   get byteLength(): number {
     return this.#bytes
   }
@@ -44,7 +53,7 @@ export class Tail {
       throw new RangeError(`batch ${batch.epoch}-${batch.first} does not follow ${this.#epoch}-${this.#last}`)
     if (batch.last < batch.first) return
     this.#batches.push(batch)
-    this.#bytes += batch.bytes.length
+    this.#bytes += heldBytes(batch)
     this.#last = batch.last
     while (this.#bytes > this.#maxBytes && this.#dropped < this.#batches.length - 1) this.#dropOldest()
   }
@@ -81,7 +90,7 @@ export class Tail {
   #dropOldest(): void {
     const oldest = this.#batches[this.#dropped]
     if (!oldest) return
-    this.#bytes -= oldest.bytes.length
+    this.#bytes -= heldBytes(oldest)
     this.#floor = oldest.last
     // Dropped places wait for the next cut, their batches do not: 64 of the largest would be far beyond the bound.
     this.#batches[this.#dropped] = undefined

@@ -274,7 +274,7 @@ describeInChromium('the chat page', () => {
             field.labels?.[0]?.textContent,
         ),
       )
-    expect(labels).toEqual(['Go to the room', 'Name', 'Message'])
+    expect(labels).toEqual(['Go to the room', 'User', 'Password', 'Name', 'Message'])
   })
 
   it.each([320, 360, 1280])('needs no sideways scrolling at a width of %i', async width => {

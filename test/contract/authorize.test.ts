@@ -120,6 +120,25 @@ describe.each([
     expect(await refused({ kind: 'token', token: expired }, '192.0.2.1')).toBe('The token has expired.')
   })
 
+  it('lets a user log in for a while, with a token that ends with the user', async () => {
+    const { backbone } = await opened()
+    const amy = { kind: 'password', name: 'amy', password: 'secret' } as const
+    const { token, rights } = await backbone.login('amy', 'secret', '192.0.2.1')
+    expect(token).toMatch(/^[\w.-]+$/)
+    expect(rights).toEqual({
+      ...(await backbone.authorize(amy, '192.0.2.1')),
+      expiresMs: expect.any(Number),
+    })
+    const found = await backbone.authorize({ kind: 'token', token }, '192.0.2.1')
+    expect({ ...found, expiresMs: 0 }).toEqual({ ...rights, expiresMs: 0 })
+    await expect(backbone.login('amy', 'wrong', '192.0.2.1')).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+  })
+
+  it('has nobody log in where there are no rules', async () => {
+    const { backbone } = await opened([])
+    await expect(backbone.login('amy', 'secret', '')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
   it('tells of a change of the rules, and asks anew from then on', async () => {
     const { backbone, change, changed } = await opened()
     const before = backbone.access

@@ -47,6 +47,30 @@ describe.skipIf(!hasMariadb())('a store in MariaDB (needs mariadbd)', () => {
 
   describeStore(mariadb, false)
 
+  it('reads no payload for knowing how much there is', async () => {
+    const open = await mariadb()
+    const { store } = await opened(open)
+    await store.apply(changeOf({ add: [1, 2, 3].map(number => rowOf(number)) }))
+    await store.apply(changeOf({ deliveries: [{ number: 1, deliveries: 1 }] }))
+    const { default: mysql } = await import('mysql2/promise')
+    const connection = await mysql.createConnection({ ...server?.options })
+    onTestFinished(() => connection.end())
+    const [plan] = await connection.query(
+      `EXPLAIN SELECT channel, COUNT(*), SUM(bytes) FROM kept_${tables} GROUP BY channel`,
+    )
+    expect(plan).toMatchObject([{ key: 'channel', Extra: expect.stringContaining('Using index') }])
+  })
+
+  it('is not opened on a server that does not sync each commit', async () => {
+    const careless = await startMariadb(onTestFinished, ['--innodb-flush-log-at-trx-commit=2'])
+    const store = await makeKeptStore(
+      { connector: 'mysql2', options: { ...careless.options }, table: 'kept' },
+      '',
+    )
+    onTestFinished(() => store.close())
+    await expect(store.open()).rejects.toThrow('innodb_flush_log_at_trx_commit is 2')
+  })
+
   it('finds back to a server that was killed, with nothing lost and nothing twice', async () => {
     if (!server) return
     const { store } = await opened(await mariadb())

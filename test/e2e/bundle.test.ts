@@ -1,16 +1,21 @@
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { Relay } from '#client'
+import { BackboneReceiver } from '../support/backbone-receiver.ts'
+import { runBrokerCommand } from '../support/broker-command.ts'
 import { openReader } from '../support/chat-page.ts'
 import { describeInChromium, useChromium } from '../support/chromium.ts'
 import { EventClient } from '../support/event-client.ts'
+import { readFigures, sampleOf } from '../support/figures.ts'
+import { fillSqlite } from '../support/kept-rows.ts'
 import { type Program, startBrokerProcess, startProgram, temporaryFolder } from '../support/processes.ts'
 import { post } from '../support/publish.ts'
+import { residentBytes } from '../support/resident.ts'
 
 const run = promisify(execFile)
 
@@ -61,11 +66,13 @@ describe('the bundle, away from the project and from all packages', () => {
       'broker/commands.js',
       'broker/jose.js',
       'broker/main.js',
+      'broker/metrics.js',
       'broker/mysql2.js',
       'broker/password-worker.js',
       'broker/sqlite-worker.js',
       'functions/listhen.js',
       'functions/main.js',
+      'functions/readings.js',
     ])
     expect(names).toContain('zeromq.node')
     expect(names.filter(name => /^site\/.*\.ts$/.test(name))).toEqual([])
@@ -81,6 +88,63 @@ describe('the bundle, away from the project and from all packages', () => {
     await client.until(({ events }) => events.length === 1)
     expect(client.events).toEqual([{ id, type: 'message', data: 'Hello' }])
   })
+
+  it('has the commands beside the broker, which runs without them', async () => {
+    const program = join(away, 'dist/broker/main.js')
+    const alone = join(await temporaryFolder(), 'dist')
+    await cp(join(away, 'dist'), alone, { recursive: true })
+    await rm(join(alone, 'broker/commands.js'))
+    const broker = await startBrokerProcess({}, relative(root, join(alone, 'broker/main.js')))
+    const env = { POSTERN_BROKER: broker.requests }
+    const how = { program, env, cwd: dirname(broker.data) }
+    const { stdout: id } = await runBrokerCommand(['publish', 'news', 'Hello'], how)
+    expect((await runBrokerCommand(['history', 'news'], how)).stdout).toBe(`${id.trim()} news Hello\n`)
+    expect((await runBrokerCommand(['status'], how)).stdout).toMatch(/^history +1 topic/m)
+    expect((await runBrokerCommand(['check'], how)).code).toBe(0)
+    const followed = await runBrokerCommand(['subscribe', 'news', '--history', '1', '--count', '1'], how)
+    expect(followed).toMatchObject({ code: 0, stdout: `${id.trim()} news Hello\n` })
+    const users = join(alone, 'users')
+    expect((await runBrokerCommand(['passwd', users, 'amy'], { ...how, input: 'secret\n' })).code).toBe(0)
+    const installed = await runBrokerCommand(['install', '--dry-run', '--manager', 'systemd'], how)
+    expect(installed.stdout).toMatch(/^ {2}ExecStart=.*broker run$/m)
+  })
+
+  it('has the figures beside the programs, which run without them, and tells them of all workers', async () => {
+    const broker = await startBroker({ POSTERN_METRICS: 'http://127.0.0.1:0' })
+    const { url } = await startFunctions(broker.requests, '--host', 'node', '--workers', '2')
+    const [ofBroker, ofFunctions] = await Promise.all(
+      [String(broker.program.told['metrics']), `${url}/metrics`].map(async one =>
+        readFigures(await (await fetch(one)).text()),
+      ),
+    )
+    expect(sampleOf(ofBroker ?? new Map(), 'postern_build_info{program="broker"}')).toBe(1)
+    expect(sampleOf(ofFunctions ?? new Map(), 'postern_functions_workers')).toBe(2)
+
+    const alone = join(await temporaryFolder(), 'dist')
+    await cp(join(away, 'dist'), alone, { recursive: true })
+    await rm(join(alone, 'broker/metrics.js'))
+    await rm(join(alone, 'functions/readings.js'))
+    const bare = await startBrokerProcess({}, relative(root, join(alone, 'broker/main.js')))
+    await startProgram(relative(root, join(alone, 'functions/main.js')), [], {
+      POSTERN_BROKER: bare.requests,
+      PORT: '0',
+    })
+  })
+
+  it('starts with a million kept messages, and hands them out, within 128 MiB of memory', async () => {
+    const data = await temporaryFolder()
+    await fillSqlite(data, 1_000_000)
+    const config = join(data, 'broker.config.json')
+    await writeFile(config, JSON.stringify({ topics: { sms: { durable: true } } }))
+    const broker = await startBroker({ POSTERN_CONFIG: config, POSTERN_DATA: data })
+    const relay = new Relay({ broker: broker.requests })
+    onTestFinished(() => relay.close())
+    const receiver = new BackboneReceiver()
+    relay.receive('sms', receiver)
+    await receiver.until(() => receiver.confirmed.length >= 100_000)
+    expect((await relay.status()).keptMessages).toBeGreaterThan(800_000)
+    expect(await residentBytes(broker.program.child.pid ?? 0)).toBeLessThan(128 * 2 ** 20)
+  }, 120_000)
 
   it('lets users in at the TCP door, and keeps durable messages', async () => {
     const folder = await temporaryFolder()

@@ -1,5 +1,4 @@
 import { cp, readFile, symlink, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'jsonc-parser'
@@ -13,6 +12,7 @@ import { describeInChromium, launchChromium } from '../support/chromium.ts'
 import { type Command, startCommand } from '../support/command.ts'
 import { describeWithCurl } from '../support/curl.ts'
 import { TestKeys } from '../support/curve-keys.ts'
+import { freePort } from '../support/free-port.ts'
 import { codeBlocks, codeOf, sectionsOf, tableUnder } from '../support/papers.ts'
 import { startBrokerProcess, startFunctionsProcess, temporaryFolder } from '../support/processes.ts'
 import { secret } from '../support/token-keys.ts'
@@ -36,6 +36,7 @@ const ports = [3000, 3001, 3002, 5000, 5001, 6000, 6001]
 describeWithCurl('the commands of the papers', () => {
   it.each([
     ['README.md', 'Postern', readme],
+    ['README.md', 'The command `broker`', readme],
     ['README.md', 'For those who carry on', readme],
     ['wrangler-free-local.md', 'From clone to the first event', local],
     ['wrangler-free-local.md', 'Broker and functions by hand', local],
@@ -230,16 +231,4 @@ async function settle(isInstalled: boolean): Promise<{ start: (code: string) => 
     POSTERN_BROKER: here('tcp://127.0.0.1:5001'),
   }
   return { start: code => startCommand('bash', ['-c', here(code)], { cwd: folder, env }) }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() =>
-        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
-      )
-    })
-  })
 }

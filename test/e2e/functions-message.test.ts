@@ -208,8 +208,9 @@ describe.each(hostKinds)('POST /message on %s', kind => {
     const response = await post('/message/a')
     expect(response.status).toBe(500)
     expect(await response.text()).not.toContain('secret')
+    const client = kind === 'fetch' ? undefined : expect.stringMatching(/^(127\.0\.0\.1|::1)$/)
     expect(context.logged).toMatchObject([
-      { level: 'error', fields: { error: 'secret', path: '/message/a' } },
+      { level: 'error', fields: { error: 'secret', path: '/message/a', client } },
     ])
   })
 

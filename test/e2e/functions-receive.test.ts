@@ -94,6 +94,13 @@ describe.each(hostKinds)('GET /receive on %s', kind => {
     expect(dataOf(await receive())).toEqual(['1'])
   })
 
+  it('answers whoever does not want to wait with what there is', async () => {
+    await start(kind)
+    expect(dataOf(await receive('/receive/jobs?waitMs=0'))).toEqual([])
+    await publish('1')
+    expect(dataOf(await receive('/receive/jobs?waitMs=0'))).toEqual(['1'])
+  })
+
   it('takes what others have not, and it goes back when the lease has run out', async () => {
     await start(kind, { leaseMs: 200 })
     await publish('1')
@@ -120,7 +127,7 @@ describe.each(hostKinds)('GET /receive on %s', kind => {
     '/receive/jobs?max=0',
     '/receive/jobs?max=1001',
     '/receive/jobs?max=x',
-    '/receive/jobs?waitMs=0',
+    '/receive/jobs?waitMs=-1',
     '/receive/jobs?waitMs=60001',
   ])('refuses %s', async path => {
     await start(kind)

@@ -48,6 +48,7 @@ async function crash(kept: object): Promise<void> {
   await broker.stop('SIGKILL')
   await broker.restart({ FAULT: 'none:0' })
   await load.end()
+  if (process.env['CRASH_ROUNDS'] !== undefined) process.stdout.write(`${rounds} rounds: ${load.summary}\n`)
   expect(load.faults()).toEqual([])
 }
 

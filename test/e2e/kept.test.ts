@@ -2,16 +2,15 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type PublishOptions, Relay, Sender } from '../../broker/client/index.ts'
-import { makeKeptStore } from '../../broker/kept/open.ts'
 import { BackboneReceiver } from '../support/backbone-receiver.ts'
 import { hasMariadb, hasStrace } from '../support/installed.ts'
+import { fillSqlite } from '../support/kept-rows.ts'
 import { type MariadbServer, startMariadb } from '../support/mariadb.ts'
 import { type BrokerProcess, startBrokerProcess, temporaryFolder } from '../support/processes.ts'
-import { residentBytes } from '../support/resident.ts'
+import { ResidentWatch, residentBytes } from '../support/resident.ts'
 
 const mebibyte = 1024 * 1024
 
@@ -68,16 +67,13 @@ describe('a durable topic of a broker', () => {
     expect(receiver.texts).toEqual(['one', 'two'])
   })
 
-  it('costs no memory for what is kept, also a million messages, and a receiver gets them in order', async () => {
+  it('costs no memory for what is kept, also a million messages, and little for handing them out in order', async () => {
     const data = await temporaryFolder()
     const config = await configOf({ topics: { sms: durable } })
     const idle = await startBrokerProcess({ POSTERN_CONFIG: config })
     const idleBytes = await residentBytes(idle.program.child.pid ?? 0)
     await idle.stop()
-    const store = await makeKeptStore({ connector: 'node-sqlite', options: {}, table: 'postern_kept' }, data)
-    await store.open()
-    await store.close()
-    fill(join(data, 'kept.sqlite'), 1_000_000)
+    await fillSqlite(data, 1_000_000)
     const broker = await startBrokerProcess({ POSTERN_CONFIG: config, POSTERN_DATA: data })
     const relay = await relayOf(broker)
     expect((await relay.status()).keptMessages).toBe(1_000_000)
@@ -90,20 +86,31 @@ describe('a durable topic of a broker', () => {
     )
     const bytes = await residentBytes(broker.program.child.pid ?? 0)
     expect(bytes - idleBytes).toBeLessThan(16 * mebibyte)
+    const watch = await ResidentWatch.of(broker.program.child.pid)
+    receiver.isHolding = false
+    for (const delivered of receiver.delivered) receiver.acknowledge(delivered)
+    await receiver.until(() => receiver.confirmed.length >= 100_000)
+    expect(await watch.grown()).toBeLessThan(64 * mebibyte)
+  }, 120_000)
+
+  it('costs no memory when it has no receiver any more, also a thousand of them', async () => {
+    const data = await temporaryFolder()
+    const config = await configOf({ topics: { 'user/*': durable } })
+    await fillSqlite(data, 300_000, 1000)
+    const broker = await startBrokerProcess({ POSTERN_CONFIG: config, POSTERN_DATA: data })
+    const relay = await relayOf(broker)
+    const beforeBytes = await residentBytes(broker.program.child.pid ?? 0)
+    for (let i = 0; i < 1000; i++) {
+      const receiver = new BackboneReceiver()
+      receiver.isHolding = true
+      const receiving = relay.receive(`user/${i}`, receiver, { window: { messages: 1, bytes: 1 } })
+      await receiver.has(1)
+      receiving.close()
+    }
+    const bytes = await residentBytes(broker.program.child.pid ?? 0)
+    expect(bytes - beforeBytes).toBeLessThan(100 * mebibyte)
   })
 })
-
-/** Puts so many messages of 200 bytes into an empty store. */
-function fill(path: string, messages: number): void {
-  const database = new DatabaseSync(path)
-  database.exec(`BEGIN;
-    WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number WHERE i < ${messages})
-    INSERT INTO postern_kept (data_id, channel, data, created, type, is_binary, deliveries)
-    SELECT i, 'sms', zeroblob(200), '2026-01-01 00:00:00.000', '', 1, 0 FROM number;
-    UPDATE postern_kept_state SET last = ${messages}, logged = ${messages};
-    COMMIT`)
-  database.close()
-}
 
 describe.skipIf(!hasStrace())('the calls to the system (needs strace)', () => {
   it('sync the message before its receipt leaves, and its removal before that is confirmed', async () => {

@@ -1,13 +1,21 @@
 import { once } from 'node:events'
 import { get, type RequestOptions } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { Push } from 'zeromq'
+import { createLogger } from '#logger'
+import type { Output } from '../../broker/broker.ts'
+import { loadConfig } from '../../broker/config.ts'
 import { counterHelp } from '../../broker/metrics/broker-readings.ts'
+import { startBroker } from '../../broker/service.ts'
+import { createBackbone } from '../../functions/context.ts'
+import { exposition, functionsReadings } from '../../functions/readings.ts'
+import { readSettings } from '../../functions/settings.ts'
+import { Tally } from '../../functions/tally.ts'
 import { EventClient } from '../support/event-client.ts'
 import { type Figure, readFigures, sampleOf } from '../support/figures.ts'
 import { startHost, testContext } from '../support/function-hosts.ts'
-import { startBrokerProcess, startFunctionsProcess } from '../support/processes.ts'
+import { startBrokerProcess, startFunctionsProcess, temporaryFolder } from '../support/processes.ts'
 import { post } from '../support/publish.ts'
 
 const onAnyPort = { POSTERN_METRICS: 'http://127.0.0.1:0' }
@@ -137,6 +145,41 @@ describe('the figures of functions', () => {
     expect(sampleOf(figures, 'postern_functions_received_bytes_total{door="pub"}')).toBe(5)
     expect(sampleOf(figures, 'postern_functions_refused_total{code="BROKER_UNAVAILABLE"}')).toBe(1)
     await close()
+  })
+
+  it('tell how far the process is behind, and count what it has fetched again', async () => {
+    const logger = createLogger({ program: 'broker', write: () => {}, form: 'json', nowMs: Date.now })
+    let isDropping = false
+    const config = loadConfig({
+      POSTERN_DATA: await temporaryFolder(),
+      POSTERN_INGEST: 'zmq-bind://PULL@127.0.0.1:0',
+      POSTERN_PLAIN: 'zmq-bind://PUB@127.0.0.1:0',
+      POSTERN_REQUESTS: 'zmq-bind://ROUTER@127.0.0.1:0',
+      POSTERN_STREAM: 'zmq-bind://PUB@127.0.0.1:0',
+    })
+    const dropping = (output: Output): Output => ({
+      plain: payload => output.plain(payload),
+      stream: batch => {
+        if (!isDropping) output.stream(batch)
+      },
+    })
+    const service = await startBroker(config, { logger, wrap: { output: dropping } })
+    onTestFinished(() => service.stop())
+    const [requests] = service.endpoints.requests
+    const settings = readSettings({ POSTERN_BROKER: `tcp://127.0.0.1:${requests?.port}` })
+    const tally = new Tally()
+    const backbone = createBackbone(settings, logger, tally)
+    onTestFinished(() => backbone.close())
+    await backbone.ready()
+    isDropping = true
+    for (const text of ['a', 'b', 'c'])
+      await backbone.publish({ topic: 'news', type: '', binary: false, payload: Buffer.from(text) })
+    await expect.poll(() => tally.lagMessages, { timeout: 10_000 }).toBe(3)
+    await expect.poll(() => tally.repairedMessages, { timeout: 10_000 }).toBe(3)
+    expect(tally.repairs).toBe(1)
+    await expect.poll(() => tally.lagMessages, { timeout: 10_000 }).toBe(0)
+    const told = await exposition([functionsReadings({ tally, backbone })])
+    expect(sampleOf(readFigures(told.text), 'postern_functions_repaired_messages_total')).toBe(3)
   })
 
   it('are those of all workers, whichever of them answers, and of those that still do', async () => {

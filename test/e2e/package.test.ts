@@ -38,17 +38,38 @@ describe('the packed project, installed in another one', () => {
     expect(installed.filter(name => Object.hasOwn(devDependencies, name))).toEqual([])
   })
 
-  it('brings JavaScript, its types and its papers, and nothing else', async () => {
+  it('brings JavaScript, its types, the pages and its papers, and nothing else', async () => {
     const names = await readdir(join(project, 'node_modules/postern'), {
       recursive: true,
       withFileTypes: true,
     })
     const files = names.filter(entry => entry.isFile()).map(({ name }) => name)
-    const expected = /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|.*\.js|.*\.d\.ts)$/
+    const expected = /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|.*\.js|.*\.d\.ts|.*\.(html|css|svg))$/
     expect(files.filter(name => !expected.test(name))).toEqual([])
     expect(files).toEqual(
-      expect.arrayContaining(['README.md', 'CHANGELOG.md', 'LICENSE', 'index.js', 'index.d.ts']),
+      expect.arrayContaining(['README.md', 'CHANGELOG.md', 'LICENSE', 'index.js', 'index.d.ts', 'chat.js']),
     )
+  })
+
+  it('runs broker and functions with npx postern', async () => {
+    const free = 'zmq-bind://PULL@127.0.0.1:0'
+    const command = startCommand('npx', ['postern'], {
+      cwd: project,
+      env: {
+        PORT: '0',
+        POSTERN_INGEST: free,
+        POSTERN_PLAIN: free.replace('PULL', 'PUB'),
+        POSTERN_REQUESTS: free.replace('PULL', 'ROUTER'),
+        POSTERN_STREAM: free.replace('PULL', 'PUB'),
+      },
+    })
+    const [, publish = ''] = await command.says(/Publish +curl -d '.+' (\S+)/)
+    const receipt = await fetch(`${publish}/news`, { method: 'POST', body: 'Hello' })
+    expect(receipt.status).toBe(201)
+    expect((await fetch(new URL('/site/chat.js', publish))).status).toBe(200)
+    command.signalGroup('SIGINT')
+    await command.ended
+    expect(command.output()).toMatch(/"functions","event":"stopping".*"broker","event":"stopping"/s)
   })
 
   it.each([

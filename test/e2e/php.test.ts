@@ -12,7 +12,7 @@ async function startWithDoor() {
   await writeFile(join(folder, 'users'), Object.values(userLines).join('\n'))
   await writeFile(
     join(folder, 'config'),
-    JSON.stringify({ topics: { sms: { durable: true, receivers: 1, legacy: true } }, legacyAckMs: 50 }),
+    JSON.stringify({ topics: { sms: { durable: true, receivers: 1, legacy: true } }, legacyAckMs: 500 }),
   )
   const broker = await startBrokerProcess({
     POSTERN_CONFIG: join(folder, 'config'),

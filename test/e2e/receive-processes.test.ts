@@ -6,7 +6,11 @@ import { durableRule } from '../support/durable-rule.ts'
 import { startBrokerProcess, startFunctionsProcess, temporaryFolder } from '../support/processes.ts'
 import { frame, opcodes, WebsocketWire } from '../support/websocket-wire.ts'
 
-const topics = { sms: durableRule, alone: { ...durableRule, receivers: 1 } }
+const topics = {
+  sms: durableRule,
+  alone: { ...durableRule, receivers: 1 },
+  dying: { ...durableRule, maxDeliveries: 1 },
+}
 
 /** A broker and two functions processes. */
 async function started(env: Record<string, string> = {}) {
@@ -77,16 +81,18 @@ describe('messages that are received over HTTP', () => {
     expect((await receive(there.url)).map(({ data, deliveries }) => [data, deliveries])).toEqual([['2', 2]])
   })
 
-  it('are there after the broker was killed, and an earlier acknowledgement counts once they are known', async () => {
+  it('are there after the broker was killed, except those that are acknowledged by whoever had them', async () => {
     const { broker, here, there, until } = await started()
     for (const payload of ['1', '2']) await publish(here.url, payload)
     const first = await receive(here.url)
     await broker.stop('SIGKILL')
     await broker.restart()
     await until(({ keptMessages }) => keptMessages === 2)
+    for (let times = 0; times < 2; times++)
+      expect(await ack(there.url, idsOf(first.slice(0, 1)))).toMatchObject({ unknown: [] })
     const again = await receive(there.url)
-    expect(dataOf(again)).toEqual(['1', '2'])
-    expect(idsOf(again)).toEqual(idsOf(first))
+    expect(dataOf(again)).toEqual(['2'])
+    expect(idsOf(again)).toEqual(idsOf(first.slice(1)))
     expect(await ack(here.url, idsOf(first))).toMatchObject({ unknown: [] })
     await until(({ keptMessages }) => keptMessages === 0)
   })
@@ -179,6 +185,20 @@ describe('/pull/<topic>?ack=1', () => {
     await heard(first, 1)
     first.socket.destroy()
     expect(await heard(second, 1)).toMatchObject([{ data: '1', redelivered: true }])
+  })
+
+  it('brings what could not be received from its grave, and without ?ack=1 that is no topic', async () => {
+    const { here } = await started()
+    await publish(here.url, '1', 'dying')
+    const leaving = await open(here.url, 'dying')
+    await heard(leaving, 1)
+    leaving.socket.destroy()
+    const wire = await open(here.url, '$dead/dying')
+    const [message] = await heard(wire, 1)
+    expect(message).toMatchObject({ topic: '$dead/dying', data: '1' })
+    say(wire, { ack: message.id })
+    expect((await heard(wire, 2))[1]).toEqual({ acknowledged: message.id })
+    await expect(WebsocketWire.open(`${here.url}/pull/$dead/dying`)).rejects.toThrow()
   })
 
   it('is closed on a topic that is not durable', async () => {

@@ -91,22 +91,20 @@ it('what makes no sense crashes nothing', async () => {
 
 describe('a client that says nothing', () => {
   it('holds up nobody, and is let go when its time is over', async () => {
-    const { port, door } = await openDoor()
-    const first = new TcpClient(port)
-    first.send(loginOf('amy', 'secret', { ack: true }))
-    await first.answer()
-    // Known by now, the password takes no time.
-    door.reload({ ...loadConfig({}), loginTimeoutMs: 300 })
+    const { port, door, publish } = await openDoor()
+    const client = new TcpClient(port)
+    client.send(loginOf('amy', 'secret', { ack: true }) + registerOf('news'))
+    for (const command of ['welcome', 'registered']) expect(await client.answer()).toMatchObject({ command })
+    // Nobody is to be let go who has only not been given the time to log in.
+    door.reload({ ...loadConfig({}), users: Object.values(userLines), loginTimeoutMs: 300 })
     const silent = Array.from({ length: 20 }, () => new TcpClient(port))
     const half = new TcpClient(port)
     half.send('{"command":')
-    const receiver = new OldReceiver(port, 'news')
-    const client = new TcpClient(port)
-    client.send(loginOf('amy', 'secret'))
-    client.send(messageOf('news', '1'))
+    publish('news', '1')
+    expect(await client.answer()).toMatchObject({ data: [1] })
     await Promise.all([...silent, half].map(({ ended }) => ended))
-    client.send(messageOf('news', '2'))
-    await receiver.until(() => receiver.values.includes('2'))
+    publish('news', '2')
+    expect(await client.answer()).toMatchObject({ data: [2] })
   })
 
   it('does not keep others out: of many the oldest is let go', async () => {
@@ -292,7 +290,7 @@ describe('a broker with the door open', () => {
   })
 
   it('keeps what nobody receives, and with a limit of one hands it to the next when the first has left', async () => {
-    const { port } = await start({ topics: { sms: { durable: true, receivers: 1 } }, legacyAckMs: 50 })
+    const { port } = await start({ topics: { sms: { durable: true, receivers: 1 } }, legacyAckMs: 500 })
     const data = Array.from({ length: 12 }, (_, i) => JSON.stringify({ n: i, text: 'x'.repeat(2480) }))
     await sendAsOld(port, 'sms', data)
     const first = new OldReceiver(port, 'sms')
@@ -305,6 +303,31 @@ describe('a broker with the door open', () => {
     await second.until(() => second.values.at(-1) === '2')
     expect(second.values.slice(-2)).toEqual(['1', '2'])
     expect(second.lost).toBe(0)
+  })
+
+  it('lets no old receiver have what is in a grave: it could not take it, and would keep it from others', async () => {
+    const { port } = await start({ topics: { sms: { durable: true } }, legacyAckMs: 500 })
+    const large = 'x'.repeat(9000)
+    await sendAsOld(port, 'sms', [`"${large}"`, '1'])
+    const receiver = new OldReceiver(port, 'sms')
+    await receiver.until(() => receiver.values.length === 1)
+    const old = new TcpClient(port)
+    old.send(loginOf('amy', 'secret') + registerOf('$dead/sms'), '{"command":"ping"}')
+    await old.until(() => old.text.includes('pong'))
+    const client = new TcpClient(port)
+    client.send(loginOf('amy', 'secret', { ack: true }) + registerOf('$dead/sms'))
+    for (const command of ['welcome', 'registered']) expect(await client.answer()).toMatchObject({ command })
+    expect(await client.answer()).toMatchObject({ channel: '$dead/sms', data: [large] })
+  })
+
+  it('hands small messages that it has kept to an old receiver as many at a time as it can read', async () => {
+    const { port } = await start({ topics: { sms: { durable: true } }, legacyAckMs: 500 })
+    const data = Array.from({ length: 500 }, (_, i) => `{"n":${i}}`)
+    await sendAsOld(port, 'sms', data)
+    const receiver = new OldReceiver(port, 'sms')
+    await receiver.until(() => receiver.values.length === 500)
+    expect([receiver.values, receiver.lost]).toEqual([data, 0])
+    expect(receiver.reads.length).toBeLessThan(5)
   })
 
   it('resets its receivers when it is stopped', async () => {

@@ -242,6 +242,16 @@ describe('an old receiver', () => {
     expect(sms.rejected).toEqual([{ text: large, reason: expect.stringContaining('8192') }])
   })
 
+  it('stays one: who says "ack" only later is told that it is too late', async () => {
+    const { port, sms } = await openDoor()
+    const client = new TcpClient(port)
+    client.send(loginOf('amy', 'secret') + registerOf('sms'))
+    await sms.until(() => sms.receivers === 1)
+    client.send(registerOf('news', { ack: true }))
+    await client.until(() => client.text !== '')
+    expect(JSON.parse(client.text)).toMatchObject({ command: 'error', error: { code: 'INVALID_REQUEST' } })
+  })
+
   it('of a topic that is not durable misses what is too large, which is told in the log', async () => {
     const { port, publish, logger, door } = await openDoor()
     const receiver = new OldReceiver(port, 'news')

@@ -1,5 +1,9 @@
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -14,14 +18,15 @@ const read = (name: string) => readFile(join(example, name), 'utf8')
 /** The server of the example. */
 async function started() {
   const broker = await startBrokerProcess({ POSTERN_CONFIG: join(example, 'broker.config.json') })
-  const { url } = await startFunctionsProcess(broker.requests, { POSTERN_LEASE_MS: '500' })
+  const { url } = await startFunctionsProcess(broker.requests, { POSTERN_LEASE_MS: '3000' })
   const relay = new Relay({ broker: broker.requests })
   onTestFinished(() => relay.close())
-  const run = (file: string, ...args: string[]) =>
+  const runAt = (server: string, file: string, ...args: string[]) =>
     startCommand(process.execPath, [join(example, file), ...args], {
       cwd: example,
-      env: { SERVER_URL: url },
+      env: { SERVER_URL: server },
     })
+  const run = (file: string, ...args: string[]) => runAt(url, file, ...args)
   const keeps = async (messages: number) => {
     for (;;) {
       const status = await relay.status().catch(() => undefined)
@@ -29,7 +34,23 @@ async function started() {
       await nextTurn()
     }
   }
-  return { broker, run, keeps }
+  return { broker, url, run, runAt, keeps }
+}
+
+/** A way to the server on which the first acknowledgement is lost. */
+async function startLossyWay(url: string): Promise<string> {
+  let acknowledgements = 0
+  const way = createServer(async (request, answer) => {
+    const { method, url: path } = request
+    if (path === '/ack' && ++acknowledgements === 1) return answer.destroy()
+    const body = method === 'POST' ? { method, body: await text(request) } : {}
+    const passed = await fetch(`${url}${path}`, body).catch(() => undefined)
+    if (passed) answer.writeHead(passed.status).end(await passed.text())
+    else answer.destroy()
+  }).listen(0, '127.0.0.1')
+  onTestFinished(() => void way.close())
+  await once(way, 'listening')
+  return `http://127.0.0.1:${(way.address() as AddressInfo).port}`
 }
 
 /** Who has got a message, in order. */
@@ -54,6 +75,15 @@ describe('the SMS gateway at home', () => {
     const gateway = run('gateway.ts')
     run('web-application.ts', '+621')
     await gateway.says(/^to \+621: Your code is \d{6}$/m)
+  })
+
+  it('sends nothing twice when an acknowledgement is lost on the way', async () => {
+    const { url, run, runAt, keeps } = await started()
+    const gateway = runAt(await startLossyWay(url), 'gateway.ts')
+    await run('web-application.ts', '+621', '+622').ended
+    await gateway.says(/^to \+622/m)
+    await keeps(0)
+    expect(receiversIn(gateway.output())).toEqual(['+621', '+622'])
   })
 
   it('sends everything when it is killed in the middle and started again', async () => {

@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/ops/**/*.test.ts'],
+    globalSetup: ['test/ops/support/prepare.ts'],
     testTimeout: 120_000,
     // The first one makes the files of a machine.
     hookTimeout: 600_000,

@@ -82,7 +82,7 @@ export async function startChatServer(options: TestContextOptions = {}): Promise
     keys,
     openStreams: () => streams.size,
     endStreams: () => {
-      for (const stream of [...open]) stream.shutDown()
+      for (const stream of [...open]) stream.shutDown(1)
     },
     async post(topic, body) {
       const response = await fetch(`${url}/message/${topic}`, { method: 'POST', body })

@@ -5,6 +5,7 @@ import { AddressList } from '../../functions/address-list.ts'
 import { createApp } from '../../functions/app.ts'
 import { type Context, createContext } from '../../functions/context.ts'
 import { serve } from '../../functions/server.ts'
+import { readSettings } from '../../functions/settings.ts'
 import { MemoryBackbone, type MemoryBackboneOptions } from './memory-backbone.ts'
 
 /** Whatever answers HTTP: the two listeners of the project, and a host that knows nothing but `fetch`. */
@@ -59,6 +60,9 @@ export interface TestContextOptions extends MemoryBackboneOptions {
   readonly allowOrigins?: readonly string[]
   readonly trustProxy?: string
   readonly metricsFrom?: string
+  readonly corsOrigins?: readonly string[]
+  /** Settings as they stand in the environment. */
+  readonly limits?: Readonly<Record<string, string>>
 }
 
 /** A context over a log in memory. */
@@ -74,6 +78,8 @@ export function testContext({
   allowOrigins = [],
   trustProxy = 'off',
   metricsFrom = 'loopback',
+  corsOrigins = [],
+  limits = {},
   ...options
 }: TestContextOptions = {}): TestContext {
   const backbone = new MemoryBackbone(options)
@@ -85,6 +91,7 @@ export function testContext({
       error: (event, fields = {}) => logged.push({ level: 'error', event, fields }),
     },
     settings: {
+      ...readSettings(limits),
       POSTERN_HEARTBEAT_MS: heartbeatMs,
       POSTERN_RETRY_MS: retryMs,
       POSTERN_MODE: mode,
@@ -95,6 +102,7 @@ export function testContext({
       POSTERN_MAX_LEASES: maxLeases,
       POSTERN_ALLOW_ORIGINS: allowOrigins,
       POSTERN_TRUST_PROXY: new AddressList(trustProxy),
+      POSTERN_CORS_ORIGINS: corsOrigins,
       POSTERN_METRICS_FROM: new AddressList(metricsFrom),
       POSTERN_MAX_ECHO_BYTES: 16 * 1024 * 1024,
     },

@@ -38,13 +38,14 @@ interface Rule {
 const node = /^node:/
 const protocol = /^broker\/protocol\//
 const core =
-  /^broker\/(admission|audience|broker|delivery|fifo|flow|intake|keeper|kept-(ledger|log|room|topic|window)|keys|offset-heap|push-queue|rates|receipts|receivers?|remote-receivers|replay|retained|strand|topic-(list|rules|tree)|traffic)\.ts$/
+  /^broker\/(admission|audience|broker|delivery|fifo|flow|intake|keeper|kept-(ledger|log|room|topic|window)|keys|offset-heap|push-queue|rates|receipts|receivers?|remote-receivers|replay|retained|strand|topic-(list|rules|tree)|traffic|unattended-topics)\.ts$/
 
 /** The directions: whatever is not named here is not allowed. */
 const rules: readonly Rule[] = [
   { files: protocol, may: [protocol] },
   // What functions take of it, as `#auth`.
   { files: /^broker\/auth\/(index|rights)\.ts$/, may: [protocol, 'broker/auth/rights.ts'] },
+  { files: /^broker\/limits\//, may: [/^broker\/limits\//] },
   {
     files: core,
     may: [protocol, core],
@@ -67,7 +68,7 @@ const rules: readonly Rule[] = [
   },
   {
     files: /^broker\/listeners\//,
-    may: [protocol, /^broker\/listeners\//, /^broker\/auth\/(refusal|rights)\.ts$/, node, 'zeromq'],
+    may: [protocol, /^broker\/(limits|listeners)\//, /^broker\/auth\/(refusal|rights)\.ts$/, node, 'zeromq'],
     types: [
       core,
       'broker/logger.ts',
@@ -81,7 +82,7 @@ const rules: readonly Rule[] = [
   { files: /^broker\/client\//, may: [protocol, /^broker\/client\//, node, 'zeromq'] },
   {
     files: /^broker\/auth\//,
-    may: [protocol, /^broker\/auth\//, node, 'apache-md5', 'bcryptjs', 'jose'],
+    may: [protocol, /^broker\/(auth|limits)\//, node, 'apache-md5', 'bcryptjs', 'jose'],
     types: ['broker/logger.ts'],
   },
   {
@@ -166,6 +167,7 @@ const rules: readonly Rule[] = [
       '#client',
       '#protocol',
       '#logger',
+      '#limits',
       '#metrics',
       '#service-manager',
       'h3',

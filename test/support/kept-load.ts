@@ -64,6 +64,14 @@ export class KeptLoad {
     while ((await this.#relay.status()).keptMessages > 0) await nextTurn()
   }
 
+  /** What happened, in figures. */
+  get summary(): string {
+    const texts = new Set(this.got.map(({ text }) => text))
+    const lost = this.receipts.filter(text => !texts.has(text)).length
+    const again = this.got.length - texts.size
+    return `${this.receipts.length} messages with a receipt, ${lost} lost, ${again} delivered again`
+  }
+
   /** What is wrong with what everybody was told: nothing, when the broker has kept its promises. */
   faults(): string[] {
     const faults: string[] = []

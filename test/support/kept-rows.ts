@@ -1,3 +1,6 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { makeKeptStore } from '../../broker/kept/open.ts'
 import type { Change, KeptQuery, KeptRow, KeptStore } from '../../broker/kept/store.ts'
 
 /** A message as it is kept, with what a test does not care about filled in. */
@@ -28,4 +31,19 @@ export async function readAll(store: KeptStore, topic?: string): Promise<readonl
 
 export function numbersOf(rows: readonly KeptRow[]): number[] {
   return rows.map(({ number }) => number)
+}
+
+/** Makes the store of a broker, with so many messages of 200 bytes: of `sms`, or of topics from `user/0` on, in turns. */
+export async function fillSqlite(folder: string, messages: number, topics = 0): Promise<void> {
+  const store = await makeKeptStore({ connector: 'node-sqlite', options: {}, table: 'postern_kept' }, folder)
+  await store.open()
+  await store.close()
+  const database = new DatabaseSync(join(folder, 'kept.sqlite'))
+  database.exec(`BEGIN;
+    WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number WHERE i < ${messages})
+    INSERT INTO postern_kept (data_id, channel, data, created, type, is_binary, deliveries)
+    SELECT i, ${topics > 0 ? `'user/' || (i % ${topics})` : `'sms'`}, zeroblob(200), '2026-01-01 00:00:00.000', '', 1, 0 FROM number;
+    UPDATE postern_kept_state SET last = ${messages}, logged = ${messages};
+    COMMIT`)
+  database.close()
 }

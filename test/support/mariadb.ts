@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { freePort } from './free-port.ts'
 import { withSystemPaths } from './installed.ts'
 import { type AtEnd, temporaryFolder } from './processes.ts'
 
@@ -27,7 +27,11 @@ export interface MariadbServer {
 const password = 'postern'
 const database = 'kept'
 
-export async function startMariadb(atEnd: AtEnd = onTestFinished): Promise<MariadbServer> {
+/** @param more arguments of the server. */
+export async function startMariadb(
+  atEnd: AtEnd = onTestFinished,
+  more: readonly string[] = [],
+): Promise<MariadbServer> {
   const folder = await temporaryFolder(atEnd)
   const data = join(folder, 'data')
   await mkdir(data)
@@ -66,6 +70,7 @@ export async function startMariadb(atEnd: AtEnd = onTestFinished): Promise<Maria
       `--port=${port}`,
       '--innodb-buffer-pool-size=16M',
       `--init-file=${join(folder, 'init.sql')}`,
+      ...more,
     ]
     const server = spawn('mariadbd', args, { env: withSystemPaths(), stdio: ['ignore', 'ignore', 'pipe'] })
     child = server
@@ -104,13 +109,4 @@ function untilReady(server: ChildProcess): Promise<void> {
     server.once('exit', code => reject(new Error(`mariadbd has ended with ${code}\n${output}`)))
     server.once('error', reject)
   })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,4 +1,4 @@
-import { type Access, type Credential, openRights, PosternError, type Rights } from '#protocol'
+import { type Access, type Credential, type Login, openRights, PosternError, type Rights } from '#protocol'
 import type { Identity } from '../../broker/auth/identity.ts'
 import { type AccessRule, rightsOf } from '../../broker/auth/rules.ts'
 
@@ -11,6 +11,8 @@ export interface AccessTable {
   /** What each token stands for, by its text. */
   readonly tokens?: Readonly<Record<string, Omit<Identity & { kind: 'token' }, 'kind'>>>
 }
+
+const sessionMs = 3_600_000
 
 /** The contract of `authorize` in its plainest form: whoever is in the table is who it says. */
 export class MemoryAccess {
@@ -46,7 +48,26 @@ export class MemoryAccess {
 
   authorize(credential: Credential): Rights {
     if (this.access.isOpen) return openRights
-    return rightsOf(this.#identify(credential), this.#table.rules)
+    const rights = rightsOf(this.#identify(credential), this.#table.rules)
+    const isSession = credential.kind === 'token' && credential.token.startsWith('session.')
+    return isSession ? { ...rights, expiresMs: this.#nowMs() + sessionMs } : rights
+  }
+
+  /** The token says who it is for: nobody here forges one. It is over when the user is not in the table any more. */
+  login(name: string, password: string): Login {
+    if (this.access.isOpen) throw new PosternError('NOT_FOUND')
+    this.#identify({ kind: 'password', name, password })
+    const token = `session.${Buffer.from(JSON.stringify([name, password])).toString('base64url')}`
+    return { token, rights: this.authorize({ kind: 'token', token }) }
+  }
+
+  #session(text: string): Identity {
+    const [name, password] = JSON.parse(Buffer.from(text, 'base64url').toString())
+    try {
+      return this.#identify({ kind: 'password', name, password })
+    } catch {
+      throw new PosternError('UNAUTHORIZED', 'The login is over. Log in again.')
+    }
   }
 
   #identify(credential: Credential): Identity {
@@ -57,6 +78,7 @@ export class MemoryAccess {
       if (users[name] === password) return { kind: 'user', name }
       throw new PosternError('UNAUTHORIZED', 'The name or the password is wrong.')
     }
+    if (credential.token.startsWith('session.')) return this.#session(credential.token.slice(8))
     const token = tokens[credential.token]
     if (!token) throw new PosternError('UNAUTHORIZED', 'The token is not valid.')
     if (token.expiresMs !== undefined && token.expiresMs <= this.#nowMs())

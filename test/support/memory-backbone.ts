@@ -22,6 +22,7 @@ import {
   isInSpace,
   isServiceTopic,
   isSystemTopic,
+  type Login,
   Message,
   type Position,
   PosternError,
@@ -202,6 +203,11 @@ export class MemoryBackbone implements Backbone {
   async authorize(credential: Credential): Promise<Rights> {
     if (this.#state !== 'up') throw new PosternError('LOGIN_UNAVAILABLE')
     return this.#access.authorize(credential)
+  }
+
+  async login(name: string, password: string): Promise<Login> {
+    if (this.#state !== 'up') throw new PosternError('LOGIN_UNAVAILABLE')
+    return this.#access.login(name, password)
   }
 
   onAccessChange(listener: () => void): () => void {

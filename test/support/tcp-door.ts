@@ -35,6 +35,7 @@ export async function openDoor(settings: Partial<Config> = {}, limit = 0): Promi
     logger,
     monotonicMs: () => performance.now(),
     nowMs: () => test.nowMs,
+    sessionFile: '',
   })
   await authority.start()
   const door = await TcpDoor.make(config, {

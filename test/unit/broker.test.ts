@@ -407,7 +407,7 @@ describe('a journal that cannot be written', () => {
 })
 
 describe('receipts while the functions cannot follow', () => {
-  const lagging = { maxLagBytes: 100, maxWithheldBytes: 5000 }
+  const lagging = { maxLagBytes: 500, maxWithheldBytes: 5000 }
 
   function begin() {
     const test = new TestBroker(lagging)

@@ -27,9 +27,9 @@ describe('PosternError', () => {
 })
 
 describe('the codes', () => {
-  it('that are temporary are those of the server, and no client error is', () => {
+  it('that are temporary are those of the server, and of a client that was too slow or too fast', () => {
     for (const [code, { status, temporary }] of Object.entries(codes))
-      expect([code, status >= 500]).toEqual([code, temporary])
+      expect([code, status >= 500 || status === 408 || status === 429]).toEqual([code, temporary])
   })
 
   it('do not include what every object has', () => {

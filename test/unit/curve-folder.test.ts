@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { CurveKeysError, makeKeyPair, readCurveFolder, writePrivate } from '../../broker/auth/curve-folder.ts'
@@ -159,5 +159,16 @@ describe('a folder of keys', () => {
     chmodSync(path, 0o666)
     writePrivate(path, 'new')
     expect([readFileSync(path, 'utf8'), modeOf(path)]).toEqual(['"new"\n', 0o600])
+  })
+
+  it('stays with its owner, whoever of those who may writes into it', async () => {
+    const folder = await newFolder()
+    addServerKey(folder)
+    // Only root can give it away; whoever else runs this is its owner already.
+    const owner = process.getuid?.() === 0 ? 1234 : statSync(folder).uid
+    chownSync(folder, owner, owner === 1234 ? owner : statSync(folder).gid)
+    addClientKey(folder, 'web', ['functions'])
+    const owners = ['broker', 'clients', 'web'].map(name => statSync(join(folder, `${name}.json`)).uid)
+    expect(owners).toEqual([owner, owner, owner])
   })
 })

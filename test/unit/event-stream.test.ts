@@ -85,6 +85,17 @@ describe('an event stream', () => {
     expect(written.length).toBe(1)
   })
 
+  it.each([
+    [1, 2000],
+    [500, 2000],
+    [1000, 3000],
+    [10_000, 21_000],
+  ])('asks to come again after longer where %i end together', (count, middleMs) => {
+    const { stream, text } = open(quietBackbone().backbone)
+    stream.shutDown(count)
+    expect(text()).toBe(`retry: ${middleMs}\n\n`)
+  })
+
   it('ends a slow peer without a word, and asks others to come again', () => {
     const { backbone, subscription } = quietBackbone()
     const [slow, stopped] = [open(backbone), open(backbone)]

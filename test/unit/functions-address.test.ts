@@ -70,10 +70,16 @@ describe('the topic of a path', () => {
 })
 
 describe('the topics of a request', () => {
+  const limits = { maxTopics: 2 }
+
   it('are those of the path and the query, each once', () => {
-    expect(topicsOf('a', new Query('?topic=b&topic=a&topic=b/'))).toEqual(['a', 'b'])
-    expect(topicsOf(undefined, new Query('?topic=b'))).toEqual(['b'])
-    expect(topicsOf(undefined, new Query(''))).toBeUndefined()
+    expect(topicsOf('a', new Query('?topic=b&topic=a&topic=b/'), limits)).toEqual(['a', 'b'])
+    expect(topicsOf(undefined, new Query('?topic=b'), limits)).toEqual(['b'])
+    expect(topicsOf(undefined, new Query(''), limits)).toBeUndefined()
+  })
+
+  it('are no more than POSTERN_MAX_TOPICS', () => {
+    expect(codeOf(() => topicsOf('a', new Query('?topic=b&topic=c'), limits))).toBe('TOO_MANY_TOPICS')
   })
 })
 

@@ -27,6 +27,16 @@ describe('the settings of functions', () => {
       POSTERN_METRICS_FROM: new AddressList('loopback'),
       POSTERN_LEASE_MS: 30_000,
       POSTERN_MAX_LEASES: 10_000,
+      POSTERN_CORS_ORIGINS: [],
+      POSTERN_BODY_MS: 30_000,
+      POSTERN_MAX_HEAD_BYTES: 16_384,
+      POSTERN_MAX_URL_BYTES: 8192,
+      POSTERN_MAX_TOPICS: 100,
+      POSTERN_MAX_CONNECTIONS: 20_000,
+      POSTERN_MAX_ADDRESS_CONNECTIONS: 256,
+      POSTERN_MAX_IDENTITY_CONNECTIONS: 256,
+      POSTERN_PUBLISHES_PER_S: 1000,
+      POSTERN_PUBLISHED_BYTES_PER_S: 8 * 1024 * 1024,
     }
     expect(readSettings({})).toEqual(defaults)
     expect(readSettings({ PORT: '', HOST: '', PATH: '/bin' })).toEqual(defaults)
@@ -85,6 +95,10 @@ describe('the settings of functions', () => {
     ['POSTERN_RETRY_MS', 'soon', 'a whole number'],
     ['POSTERN_ALLOW_ORIGINS', 'http://example.com', 'example.com'],
     ['POSTERN_ALLOW_ORIGINS', '*', '*.example.com'],
+    ['POSTERN_CORS_ORIGINS', 'example.com', 'https://example.com'],
+    ['POSTERN_CORS_ORIGINS', 'https://example.com/', 'https://example.com'],
+    ['POSTERN_CORS_ORIGINS', '*', 'https://example.com'],
+    ['POSTERN_MAX_TOPICS', '0', 'from 1 to 10000'],
     ['POSTERN_PING_MS', '0', 'from 500 to 600000'],
     ['POSTERN_TRUST_PROXY', 'nginx', 'loopback'],
     ['POSTERN_METRICS_FROM', '10.0.0.0/33', 'networks as 10.0.0.0/8'],

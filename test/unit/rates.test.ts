@@ -13,8 +13,8 @@ it('are those since the first look while that is not long ago', () => {
 it('are those of the last ten seconds after that', () => {
   const rates = new Rates()
   for (let s = 0; s <= 60; s += 2)
-    rates.look({ published: s < 40 ? 0 : (s - 40) * 10, delivered: 0 }, s * 1000)
-  expect(rates.perSecond({ published: 200, delivered: 0 }, 60_000).publishedPerS).toBe(10)
+    rates.look({ published: s < 50 ? 0 : (s - 50) * 10, delivered: 0 }, s * 1000)
+  expect(rates.perSecond({ published: 100, delivered: 0 }, 60_000).publishedPerS).toBe(10)
 })
 
 it('are 0 before anything was looked at', () => {

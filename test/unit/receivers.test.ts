@@ -147,19 +147,57 @@ describe('an acknowledgement', () => {
     expect((await readAll(broker.store)).map(textOf)).toEqual(['two'])
   })
 
-  it('of what is not known after a restart is refused, and the message comes again', async () => {
+  it('counts after a restart too, whether the message was read again or not, and as often as it is repeated', async () => {
     const broker = await new KeptBroker().open()
     const before = broker.receive()
-    await broker.publishAll('one')
-    const [number = 0] = before.handouts.map(({ message }) => message.offset)
+    await broker.publishAll('one', 'two')
+    const [one = 0, two = 0] = before.handouts.map(({ message }) => message.offset)
+    const after = await broker.restarted()
+    const [id] = before.handouts.map(({ message }) => message.id)
+    const removed: string[] = []
+    for (let i = 0; i < 2; i++) {
+      expect(after.receivers.acknowledge('sms', [id ?? ''], () => removed.push('one'))).toEqual([])
+      await after.settle()
+    }
+    expect(removed).toEqual(['one', 'one'])
+    const receiver = after.receive()
+    await after.settle()
+    expect(receiver.texts).toEqual(['two #2'])
+    receiver.registration?.acknowledge([one, two], () => removed.push('both'))
+    await after.settle()
+    expect(removed).toEqual(['one', 'one', 'both'])
+    expect([await readAll(after.store), after.keeper.room.messages]).toEqual([[], 0])
+  })
+
+  it('of a message that is just being read for a receiver keeps it from coming again', async () => {
+    const broker = await new KeptBroker().open()
+    const before = broker.receive()
+    await broker.publishAll('one', 'two')
+    const ids = before.handouts.map(({ message }) => message.id)
     const after = await broker.restarted()
     const receiver = after.receive()
-    expect(receiver.registration?.acknowledge([number], () => receiver.removed.push('one'))).toEqual([number])
+    // It has been read, and is handed out when that is noted.
+    after.store.hold()
     await after.settle()
-    expect([receiver.removed, receiver.texts]).toEqual([[], ['one #2']])
-    receiver.acknowledge('one')
+    expect(after.receivers.acknowledge('sms', ids.slice(0, 1), () => receiver.removed.push('one'))).toEqual(
+      [],
+    )
     await after.settle()
-    expect(receiver.removed).toEqual(['one'])
+    expect([receiver.texts, receiver.removed]).toEqual([[], []])
+    after.store.release()
+    await after.settle()
+    expect([receiver.texts, receiver.removed]).toEqual([['two #2'], ['one']])
+  })
+
+  it('of an id that no message of the topic has had is not confirmed', async () => {
+    const broker = await new KeptBroker().open()
+    await broker.publishAll('one')
+    const receiver = broker.receive()
+    expect(receiver.registration?.acknowledge([2], () => receiver.removed.push('2'))).toEqual([2])
+    const ids = ['0123456789ab-1', '6d656d6f7279-2']
+    expect(broker.receivers.acknowledge('sms', ids, () => receiver.removed.push('2'))).toEqual(ids)
+    await broker.settle()
+    expect(receiver.removed).toEqual([])
   })
 
   it('counts for a message that has gone back meanwhile', async () => {
@@ -370,6 +408,19 @@ describe('after a restart', () => {
     expect(next.texts).toEqual(['early #2', 'live #2', 'late', 'new'])
   })
 
+  it('what nobody had is not marked where the broker has stopped in order', async () => {
+    const broker = await new KeptBroker().open()
+    await broker.publishAll('one', 'two', 'three')
+    broker.receive('sms', { messages: 1, bytes: 1 })
+    await broker.settle()
+    broker.receivers.close()
+    await broker.ledger.close()
+    const after = await broker.restarted()
+    const next = after.receive()
+    await after.settle()
+    expect(next.texts).toEqual(['one #2', 'two', 'three'])
+  })
+
   it('the deliveries go on counting', async () => {
     const broker = await new KeptBroker({ sms: { maxDeliveries: 3 } }).open()
     const receiver = broker.receive()
@@ -406,6 +457,25 @@ describe('what is older than its topic keeps', () => {
     expect(receiver.texts).toEqual(['dead', 'held', 'old', 'new'])
   })
 
+  it('stays when somebody is about to get it, and comes once', async () => {
+    const broker = await new KeptBroker({ sms: { keptAgeS: 60 } }).open()
+    await broker.publishAll('old')
+    await broker.pass(61_000)
+    await broker.publishAll('new')
+    const receiver = broker.receive()
+    // Both have been read, and are handed out when that is noted.
+    broker.store.hold()
+    await broker.settle()
+    broker.receivers.expire(broker.keeper.room.topics(), broker.nowMs)
+    await broker.settle()
+    broker.store.release()
+    await broker.settle()
+    expect(receiver.texts).toEqual(['old', 'new'])
+    receiver.acknowledgeAll()
+    await broker.settle()
+    expect([broker.receivers.counters.expired, broker.keeper.room.messages]).toEqual([0, 0])
+  })
+
   it('goes page by page where nobody receives', async () => {
     const broker = await new KeptBroker({ sms: { keptAgeS: 60 } }).open()
     for (let i = 0; i < 10; i++) await broker.publishAll(...texts(1, 100))
@@ -414,6 +484,35 @@ describe('what is older than its topic keeps', () => {
     broker.receivers.expire(broker.keeper.room.topics(), broker.nowMs)
     await broker.pass(1000)
     expect((await readAll(broker.store)).map(textOf)).toEqual(['new'])
+  })
+})
+
+describe('topics that nobody receives any more', () => {
+  it('are read again from the store when they are many, and only what somebody had is marked, also after a crash', async () => {
+    const broker = await new KeptBroker({ '**': {} }).open()
+    const large = 'x'.repeat(90_000)
+    const topics = texts(1, 60)
+    for (const topic of topics)
+      for (const number of [1, 2, 3]) {
+        broker.publish(`${number}${large}`, topic)
+        await broker.settle()
+      }
+    for (const topic of topics) {
+      const receiver = broker.receive(topic, { messages: 1, bytes: 1 })
+      await broker.settle()
+      expect(receiver.texts).toEqual([`1${large}`])
+      receiver.leave()
+      await broker.settle()
+    }
+    const heads = async (from: KeptBroker, topic: string) => {
+      const receiver = from.receive(topic, { messages: 3, bytes: 2 ** 30 })
+      await from.settle()
+      return receiver.texts.map(text => text.replace(large, ''))
+    }
+    expect(await heads(broker, '1')).toEqual(['1 #2', '2', '3'])
+    const after = await broker.restarted({ '**': {} })
+    expect(await heads(after, '1')).toEqual(['1 #3', '2 #2', '3 #2'])
+    expect(await heads(after, '2')).toEqual(['1 #2', '2', '3'])
   })
 })
 

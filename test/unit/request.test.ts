@@ -33,6 +33,13 @@ const requests: Request[] = [
     credential: { kind: 'password', name: 'amy', password: 'secret' },
     address: '192.0.2.1',
   },
+  {
+    op: 'authorize',
+    seq: 6,
+    credential: { kind: 'password', name: 'amy', password: 'secret' },
+    address: '',
+    login: true,
+  },
   { op: 'authorize', seq: 6, credential: { kind: 'token', token: 'a.b.c' }, address: '192.0.2.1' },
   { op: 'status', seq: Number.MAX_SAFE_INTEGER },
 ]
@@ -179,6 +186,12 @@ describe('a request', () => {
       bytesOf({ op: 'authorize', seq: 7, address: '', credential: { kind: 'key' } }),
       7,
       '"credential"',
+    ],
+    [
+      'a login without a password',
+      bytesOf({ op: 'authorize', seq: 7, address: '', credential: { kind: 'none' }, login: true }),
+      7,
+      '"login"',
     ],
     [
       'a password that is a number',

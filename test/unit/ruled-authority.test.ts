@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openRights } from '#protocol'
@@ -18,13 +18,14 @@ const settings = (more: Partial<AccessSettings> = {}): AccessSettings => ({
   ...more,
 })
 
-async function begin(first: AccessSettings = settings()) {
+async function begin(first: AccessSettings = settings(), file?: string) {
   const logger = new TestLogger()
   const clock = { nowMs: 1_800_000_000_000 }
   const authority = new RuledAuthority(first, {
     logger,
     monotonicMs: () => 0,
     nowMs: () => clock.nowMs,
+    sessionFile: file ?? join(await temporaryFolder(), 'session.key'),
   })
   await authority.start()
   onTestFinished(() => authority.close())
@@ -43,6 +44,74 @@ describe('an authority without rules', () => {
     expect(authority.access).toEqual({ isOpen: true, version: 'open' })
     expect(await login('amy', 'wrong')).toBe(openRights)
     expect(await authority.authorize({ kind: 'token', token: 'x' }, here)).toBe(openRights)
+  })
+})
+
+describe('a login', () => {
+  const week = 7 * 86_400_000
+  const opened = async (first = settings({ users: [userLines.amy, userLines.bob] })) => {
+    const all = await begin(first)
+    const { authority } = all
+    const { token = '' } = await authority.login({ kind: 'password', name: 'amy', password: 'secret' }, here)
+    const shown = (text = token) => authority.authorize({ kind: 'token', token: text }, here)
+    return { ...all, token, shown }
+  }
+
+  it('stands for its user for a week', async () => {
+    const { clock, shown } = await opened()
+    expect(await shown()).toMatchObject({ identity: 'user:amy', expiresMs: clock.nowMs + week })
+    clock.nowMs += week - 1
+    expect(await shown()).toMatchObject({ identity: 'user:amy' })
+    clock.nowMs++
+    await expect(shown()).rejects.toMatchObject({ message: 'The login is over. Log in again.' })
+  })
+
+  it.each([
+    { how: 'has another password', users: [userLines.amy.replace('Wm', 'Wn'), userLines.bob] },
+    { how: 'has gone', users: [userLines.bob] },
+    { how: 'has gone with all others', users: [] },
+  ])('ends when its user $how', async ({ users }) => {
+    const { authority, shown } = await opened()
+    authority.reload(settings({ users }))
+    await expect(shown()).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+  })
+
+  it('cannot be changed, made for another one, or signed with another secret', async () => {
+    const { token, shown, logger } = await opened()
+    const [, content = '', digest = ''] = token.split('.')
+    const bob = Buffer.from(content, 'base64url').toString().replace('amy', 'bob')
+    const strangers = [
+      `session.${Buffer.from(bob).toString('base64url')}.${digest}`,
+      `session.${content}.${digest.slice(1)}A`,
+      `session.${content}.`,
+      'session.e30.',
+      'session.',
+      (await opened()).token,
+    ]
+    for (const stranger of strangers)
+      await expect(shown(stranger), stranger).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+    expect(JSON.stringify(logger.lines)).not.toContain(content)
+  })
+
+  it('outlives a restart, with a secret that its owner alone may read', async () => {
+    const sessionFile = join(await temporaryFolder(), 'session.key')
+    const first = await begin(settings(), sessionFile)
+    const amy = { kind: 'password', name: 'amy', password: 'secret' } as const
+    const { token = '' } = await first.authority.login(amy, here)
+    expect((await stat(sessionFile)).mode & 0o777).toBe(0o600)
+    const second = await begin(settings(), sessionFile)
+    expect(await second.authority.authorize({ kind: 'token', token }, here)).toMatchObject({
+      identity: 'user:amy',
+    })
+  })
+
+  it('is not there without rules, and cannot be looked at when its secret cannot', async () => {
+    const amy = { kind: 'password', name: 'amy', password: 'secret' } as const
+    const open = await begin(settings({ access: [] }))
+    expect(await open.authority.login(amy, here)).toEqual({ rights: openRights })
+    const { authority, logger } = await begin(settings(), '/nowhere/session.key')
+    await expect(authority.login(amy, here)).rejects.toMatchObject({ code: 'LOGIN_UNAVAILABLE' })
+    expect(logger.events).toContain('authorize-failed')
   })
 })
 

@@ -63,6 +63,38 @@ describe('the stream that the pages of a browser share', () => {
     expect(asked).toEqual(['chat'])
   })
 
+  it('that does not open asks whether its topics are still served, and tells who has to log in', async () => {
+    const { join, streams, answer, checked, wrong, timers } = setUp()
+    const [chat, tea] = [join('chat'), join('chat/tea')]
+    await answer('chat', 'e-0', [])
+    await answer('chat/tea', 'e-0', [])
+    streams[0]?.events.opened()
+    wrong.set('chat', new TopicRefused('Log in first.', true))
+    streams[0]?.events.failed()
+    await timers.run()
+    expect(checked).toEqual([])
+    open(streams)[0]?.events.failed()
+    await timers.run()
+    expect(checked).toEqual(['chat', 'chat/tea'])
+    expect(chat.messages.at(-1)).toEqual({ kind: 'refused', reason: 'Log in first.', asksForLogin: true })
+    expect(open(streams)).toMatchObject([{ topics: ['chat/tea'] }])
+    expect(tea.heard()).not.toContain('refused')
+  })
+
+  it('goes on trying when nobody can tell whether its topics are still served', async () => {
+    const { join, streams, answer, checked, wrong, timers } = setUp()
+    const page = join('chat')
+    await answer('chat', 'e-0', [])
+    wrong.set('chat', new Error('no answer'))
+    streams[0]?.events.failed()
+    await timers.run()
+    expect([checked, open(streams)]).toEqual([['chat'], []])
+    expect(page.heard().at(-1)).toBe('reconnecting')
+    wrong.clear()
+    await timers.run()
+    expect(open(streams)).toHaveLength(1)
+  })
+
   it('begins with a short wait again once a stream has been steady', async () => {
     const { join, streams, answer, timers } = setUp()
     const page = join('chat')
@@ -267,6 +299,8 @@ class Timers {
 function setUp() {
   const streams: FakeStream[] = []
   const asked: string[] = []
+  const checked: string[] = []
+  const wrong = new Map<string, Error>()
   const pending = new Map<string, PromiseWithResolvers<History>>()
   const timers = new Timers()
   const hub = new StreamHub({
@@ -275,6 +309,11 @@ function setUp() {
       const answer = Promise.withResolvers<History>()
       pending.set(topic, answer)
       return answer.promise
+    },
+    async check(topic) {
+      checked.push(topic)
+      const error = wrong.get(topic)
+      if (error) throw error
     },
     open(topics, since, events) {
       const stream = new FakeStream(topics, since, events)
@@ -289,6 +328,8 @@ function setUp() {
     hub,
     streams,
     asked,
+    checked,
+    wrong,
     timers,
     async answer(topic: string, id: string, messages: readonly ChatMessage[]) {
       pending.get(topic)?.resolve({ id, messages })

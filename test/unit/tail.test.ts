@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Batch, Tail } from '#protocol'
+import { type Batch, heldBytes, Tail } from '#protocol'
 import { collectGarbage } from '../support/garbage.ts'
 import { batchOf, publication } from '../support/publications.ts'
 
@@ -120,5 +120,5 @@ function push(tail: Tail, first: number): Batch {
 }
 
 function sum(batches: readonly Batch[]): number {
-  return batches.reduce((total, { bytes }) => total + bytes.length, 0)
+  return batches.reduce((total, batch) => total + heldBytes(batch), 0)
 }

@@ -3,6 +3,7 @@ import { connect, createServer, Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { OpenStreams } from '../../functions/open-streams.ts'
+import { uncounted } from '../../functions/source.ts'
 import { DoorTally } from '../../functions/tally.ts'
 import { type SocketOwner, WebSocketConnection } from '../../functions/websocket.ts'
 
@@ -29,7 +30,10 @@ async function open() {
 function connected(socket: Socket, sockets = new OpenStreams(30_000, () => 0.5)) {
   const owner = { drained: vi.fn(), gone: vi.fn() } satisfies SocketOwner
   const options = { sockets, idleTurns: 0, door: new DoorTally(), maxMessageBytes: () => megabyte }
-  return { connection: new WebSocketConnection(socket, new Uint8Array(), () => owner, options), owner }
+  return {
+    connection: new WebSocketConnection(socket, new Uint8Array(), () => owner, uncounted, options),
+    owner,
+  }
 }
 
 /** Reads so much, and then no more. */

@@ -19,7 +19,11 @@ const columns: readonly Column[] = [
 
 const topic = 'bench'
 
-/** Receipts for messages that are on disk and synced, beside the same rows in SQLite alone. Nobody receives. */
+/**
+ * Receipts for messages that are on disk and synced, over a connection from another process, beside the same rows in
+ * SQLite alone: as many in each transaction as publishers await, which is all that the broker can have. Nobody
+ * receives.
+ */
 export const durable: Group = {
   name: 'durable',
   async measure(bench, stage) {

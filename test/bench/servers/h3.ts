@@ -6,9 +6,10 @@ import { readBody } from '../../../functions/body.ts'
 import { tell } from './listening.ts'
 
 const maxBytes = 256 * 1024
+const bodyMs = 30_000
 
 const app = new H3().post('/publish/**', async event => {
-  const body = await readBody(event, maxBytes)
+  const body = await readBody(event, maxBytes, bodyMs)
   return new HTTPResponse(JSON.stringify({ id: `0123456789ab-${body?.length}`, topic: 'bench' }), {
     status: 201,
     headers: { 'content-type': 'application/json' },
