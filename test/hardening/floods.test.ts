@@ -8,7 +8,7 @@ const exchanges = 8
 
 /** Who the flood comes from is told as a proxy tells it. Slow clients are let go within the test, and come again. */
 const env = { POSTERN_TRUST_PROXY: 'loopback' }
-const impatient = { ...env, POSTERN_HEAD_MS: '1000' }
+const impatient = { ...env, POSTERN_HEAD_MS: '1000', POSTERN_BODY_MS: '1000' }
 
 describe('clients that behave get everything, and nothing is left behind,', () => {
   it.each([
@@ -31,6 +31,8 @@ describe('clients that behave get everything, and nothing is left behind,', () =
       for (let i = 0; i < exchanges; i++) await healthy.exchange()
       flood.kill('SIGTERM')
       expect(await flood.ended).toBe(0)
+      const { opened, answers } = JSON.parse(flood.output())
+      expect(opened + answers).toBeGreaterThanOrEqual(count)
       target.assertWell()
       await target.assertNothingLeft()
       await healthy.exchange()

@@ -19,6 +19,10 @@ const from = 'X-Forwarded-For: 203.0.113.9\r\n'
 
 const wrong = (name: string) => Buffer.from(`${name}:wrong${Math.random()}`).toString('base64')
 
+/** How high it has risen: told at the end. */
+let opened = 0
+let answers = 0
+
 /** Opens a connection, and another one as soon as it has been ended. */
 async function hold(greeting: string, drip: string): Promise<void> {
   const socket = connect({ host, port: Number(port) })
@@ -30,12 +34,13 @@ async function hold(greeting: string, drip: string): Promise<void> {
     setTimeout(() => void hold(greeting, drip), dripMs)
   })
   await new Promise(resolve => socket.once('connect', resolve).once('close', resolve))
+  opened++
   if (greeting !== '') socket.write(greeting)
 }
 
 async function holdAll(greeting: string, drip = ''): Promise<void> {
-  for (let opened = 0; opened < count; opened += wave)
-    await Promise.all(Array.from({ length: Math.min(wave, count - opened) }, () => hold(greeting, drip)))
+  for (let begun = 0; begun < count; begun += wave)
+    await Promise.all(Array.from({ length: Math.min(wave, count - begun) }, () => hold(greeting, drip)))
 }
 
 /** Asks again as soon as there is an answer, on one connection for as long as that is kept. */
@@ -43,7 +48,10 @@ function repeat(request: () => string, localAddress?: string): void {
   const socket = connect({ host, port: Number(port), ...(localAddress !== undefined && { localAddress }) })
   socket.on('error', () => {})
   socket.on('connect', () => socket.write(request()))
-  socket.on('data', () => socket.write(request()))
+  socket.on('data', () => {
+    answers++
+    socket.write(request())
+  })
   socket.on('end', () => socket.destroy())
   socket.on('close', () => setTimeout(() => repeat(request, localAddress), 1))
 }
@@ -68,6 +76,8 @@ const floods: Readonly<Record<string, () => unknown>> = {
 const flood = floods[kind]
 if (!flood) throw new Error(`${kind} is none of ${Object.keys(floods).join(', ')}`)
 process.on('disconnect', () => process.exit(0))
-process.on('SIGTERM', () => process.exit(0))
+process.on('SIGTERM', () => {
+  process.stdout.write(`${JSON.stringify({ opened, answers })}\n`, () => process.exit(0))
+})
 await flood()
 process.send?.({ event: 'listening' })
