@@ -5,6 +5,7 @@ import { Compiler } from './compiler.ts'
 import { drops } from './groups/drops.ts'
 import { durable } from './groups/durable.ts'
 import { fanOut } from './groups/fan-out.ts'
+import { floodedReaders } from './groups/floods.ts'
 import { growth } from './groups/growth.ts'
 import { idle } from './groups/idle.ts'
 import { memory } from './groups/memory.ts'
@@ -25,6 +26,7 @@ const groups: readonly Group[] = [
   requests,
   durable,
   stalled,
+  floodedReaders,
   workers,
   drops,
   idle,

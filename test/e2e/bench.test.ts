@@ -64,6 +64,7 @@ describe('the benchmark', () => {
       'requests',
       'durable',
       'stalled',
+      'floods',
       'workers',
       'drops',
       'idle',

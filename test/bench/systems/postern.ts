@@ -11,6 +11,8 @@ export interface PosternBroker {
   readonly ingest: string
   readonly plain: string
   readonly requests: string
+  /** Where a setting has opened the TCP door. */
+  readonly tcp?: string
 }
 
 /** The topic that everything goes to where topics are not what is measured. */
@@ -24,6 +26,8 @@ export interface FunctionsOptions {
   /** Default: Server-Sent Events. */
   readonly protocol?: 'sse' | 'websocket'
   readonly name?: string
+  /** Settings. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export interface PosternFunctions extends FanOut {
@@ -70,6 +74,7 @@ export class Postern {
       ingest: endpoint('ingest'),
       plain: endpoint('plain'),
       requests: endpoint('requests'),
+      ...(running.told['tcp'] !== undefined && { tcp: endpoint('tcp') }),
     }
   }
 
@@ -77,12 +82,12 @@ export class Postern {
   async startFunctions(
     stage: Stage,
     broker: PosternBroker,
-    { workers = 1, flags = [], protocol = 'sse', name = 'Postern' }: FunctionsOptions = {},
+    { workers = 1, flags = [], protocol = 'sse', name = 'Postern', env = {} }: FunctionsOptions = {},
   ): Promise<PosternFunctions> {
     const args = ['--host', 'node', ...(workers > 1 ? ['--workers', String(workers)] : [])]
     const running: Running = await startNode(stage, this.#programs.functions, args, {
       flags,
-      env: { POSTERN_BROKER: broker.requests, PORT: '0', HOST: '127.0.0.1' },
+      env: { POSTERN_BROKER: broker.requests, PORT: '0', HOST: '127.0.0.1', ...env },
     })
     const url = String(running.told['url'])
     return {
