@@ -162,6 +162,18 @@ const schema = (env: Env) =>
     /** After this long a message counts as received by a client that does not acknowledge. */
     legacyAckMs: v.optional(whole(10, dayMs), 1000),
     maxTcpConnections: v.optional(whole(1, 1_000_000), 1000),
+    /** Of these, those of one address; 0: no limit. */
+    maxTcpAddressConnections: v.optional(whole(0, 1_000_000), 256),
+    /** Of these, those of one user; 0: no limit. */
+    maxTcpUserConnections: v.optional(whole(0, 1_000_000), 256),
+    /** Channels that one of them receives. */
+    maxTcpChannels: v.optional(whole(1, 10_000), 16),
+    /** Messages in a second of one address, and of one user; 0: no limit. */
+    tcpPublishesPerS: v.optional(whole(0, 100_000_000), 1000),
+    /** Bytes of these; 0: no limit. */
+    tcpPublishedBytesPerS: v.optional(whole(0, 16 * gibibyte), 8 * mebibyte),
+    /** Wrong passwords from one address at once, and with one name a tenth of it; then a fiftieth each second. */
+    maxLoginFailures: v.optional(whole(1, 1_000_000), 100),
     /** What may wait for one receiver of a topic that is not durable; then it loses its oldest. */
     maxReceiverBytes: v.optional(whole(64 * 1024, 16 * gibibyte), mebibyte),
     /** The folder of keys that `broker keys` has made, or empty: then nobody is asked for a key. */

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
 import { Audience } from './audience.ts'
 import { RuledAuthority } from './auth/ruled-authority.ts'
@@ -26,6 +25,7 @@ import type { MetricsDoor } from './metrics/door.ts'
 import { type BrokerStatus, epochBytes, isSystemTopic, type Publication } from './protocol/index.ts'
 import { Rates } from './rates.ts'
 import { RemoteReceivers } from './remote-receivers.ts'
+import { needRestart } from './restart.ts'
 import { Retained } from './retained.ts'
 import type { TcpDoor, TcpDoorParts } from './tcp-door.ts'
 import { pageOfTopics } from './topic-list.ts'
@@ -307,40 +307,6 @@ async function start(
       return stopping
     },
   }
-}
-
-/** Settings that take effect while the broker runs. */
-const changeable: readonly string[] = [
-  'idempotencyMs',
-  'maxIdempotencyKeys',
-  'maxLagBytes',
-  'peerTimeoutMs',
-  'maxWithheldBytes',
-  'maxPushBytes',
-  'maxUnpulledBytes',
-  'pushAgeMs',
-  'pullWindowMessages',
-  'pullWindowBytes',
-  'maxReceiverBacklogBytes',
-  'usersFile',
-  'users',
-  'reloadUsers',
-  'access',
-  'tokens',
-  'loginTimeoutMs',
-  'legacyAckMs',
-  'maxTcpConnections',
-  'maxReceiverBytes',
-  'logLevel',
-] satisfies (keyof Config)[]
-
-function needRestart({ history, ...old }: Config, { history: nextHistory, ...next }: Config): string[] {
-  const before: Readonly<Record<string, unknown>> = old
-  const after: Readonly<Record<string, unknown>> = next
-  const differing = Object.keys(before).filter(
-    name => !changeable.includes(name) && !isDeepStrictEqual(before[name], after[name]),
-  )
-  return isDeepStrictEqual(history.store, nextHistory.store) ? differing : [...differing, 'history.store']
 }
 
 function startTimer(delayMs: number, callback: () => void): () => void {

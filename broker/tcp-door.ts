@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import type { Endpoint } from './listeners/dsn.ts'
 import { LiveReceivers } from './listeners/live-receivers.ts'
 import { TcpListener } from './listeners/tcp.ts'
+import { TcpLimits } from './listeners/tcp-limits.ts'
 import type { Logger } from './logger.ts'
 import type { ReceiverRegister } from './receivers.ts'
 import type { Traffic } from './traffic.ts'
@@ -76,7 +77,7 @@ export class TcpDoor {
       received: this.received,
       sent: this.sent,
       settings: () => this.#config,
-      maxConnections: () => this.#config.maxTcpConnections,
+      limits: new TcpLimits(() => this.#config),
       receiversOf: topic => durableOf(topic) ?? this.#live,
     })
     return this.#listener.start()

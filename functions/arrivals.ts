@@ -4,7 +4,7 @@ import { Crowd, isLoopbackAddress, networkOf } from '#limits'
 import { PosternError, type Refusals } from '#protocol'
 import { type AddressList, canonicalAddress } from './address-list.ts'
 import { tooManyConnections } from './connection-limits.ts'
-import { outlastHttp } from './raw-socket.ts'
+import { noteRequest, outlastHttp } from './raw-socket.ts'
 
 export interface ArrivalLimits {
   /** How long the head of a request may take. */
@@ -63,7 +63,9 @@ export class Arrivals {
       const isBack = socket.listeners('close').includes(left)
       if (isBack || this.#admit(socket)) for (const listener of listeners) listener.call(server, socket)
     })
-    const arrived = ({ socket }: IncomingMessage) => {
+    const arrived = (request: IncomingMessage) => {
+      const { socket } = request
+      noteRequest(request)
       clearTimeout(this.#silent.get(socket))
       this.#silent.delete(socket)
     }

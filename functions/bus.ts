@@ -1,5 +1,6 @@
 import type { H3, H3Event } from 'h3'
 import { mayPublish, mayReceive } from '#auth'
+import type { Source } from '#limits'
 import { spaceTopic } from '#protocol'
 import type { Context } from './context.ts'
 import { publishBody } from './pub.ts'
@@ -8,7 +9,6 @@ import { SocketEncoder } from './socket-encoding.ts'
 import { SocketPublisher, type SocketPublisherOptions } from './socket-publisher.ts'
 import { addSocketRoute, protocolOf, type SocketPlan } from './socket-route.ts'
 import { SocketSubscriber, type SocketSubscriberOptions } from './socket-subscriber.ts'
-import type { Source } from './source.ts'
 import type { SocketOwner, WebSocketConnection } from './websocket.ts'
 
 const bare = new SocketEncoder({ envelope: false, space: 'bus' })

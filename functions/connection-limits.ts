@@ -1,6 +1,5 @@
-import { Crowd } from '#limits'
+import { Crowd, type Source } from '#limits'
 import { PosternError } from '#protocol'
-import type { Source } from './source.ts'
 
 export interface ConnectionLimitsOptions {
   /** Of each address; 0: no limit. */

@@ -1,4 +1,5 @@
 import { type Backbone, Relay } from '#client'
+import { PublishLimits, type Rate } from '#limits'
 import { type Logger, processLogger } from '#logger'
 import type { AddressList } from './address-list.ts'
 import type { ArrivalLimits } from './arrivals.ts'
@@ -7,7 +8,6 @@ import { Gate } from './gate.ts'
 import { Leases } from './leases.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { OriginRule } from './origin.ts'
-import { PublishLimits } from './publish-limits.ts'
 import { RequestIds } from './request-ids.ts'
 import { readSettings, type Settings } from './settings.ts'
 import type { Siblings } from './siblings.ts'
@@ -164,11 +164,15 @@ function limitsOf(settings: Pick<Settings, LimitSetting>): Limits {
     perAddress,
     connections: new ConnectionLimits({ perAddress, perIdentity: settings.POSTERN_MAX_IDENTITY_CONNECTIONS }),
     publishing: new PublishLimits({
-      publishesPerS: settings.POSTERN_PUBLISHES_PER_S,
-      bytesPerS: settings.POSTERN_PUBLISHED_BYTES_PER_S,
+      messages: rateOf(settings, 'POSTERN_PUBLISHES_PER_S'),
+      bytes: rateOf(settings, 'POSTERN_PUBLISHED_BYTES_PER_S'),
       nowMs: () => performance.now(),
     }),
   }
+}
+
+function rateOf<Name extends LimitSetting>(settings: Pick<Settings, Name>, setting: Name): Rate {
+  return { setting, perSecond: () => settings[setting] }
 }
 
 /** Connects to the broker of the settings. */

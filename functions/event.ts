@@ -1,6 +1,7 @@
 import type { H3, H3Event, HTTPResponse } from 'h3'
 import { maySubscribe } from '#auth'
 import type { Start } from '#client'
+import type { Source } from '#limits'
 import { describeError } from '#logger'
 import { codes, PosternError, type Selection } from '#protocol'
 import { selectionOf, startOf, topicOfPath, topicsOf } from './address.ts'
@@ -12,7 +13,7 @@ import { streamAnswer } from './outlet.ts'
 import type { Pass } from './pass.ts'
 import { Query } from './query.ts'
 import { addRoute, createRoutes } from './routes.ts'
-import { type Source, sourceOf } from './source.ts'
+import { sourceOf } from './source.ts'
 
 const route = '/event'
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Backbone } from '#client'
 import type { Credential } from '#protocol'
-import { ClientPass, openPass, type Pass } from './pass.ts'
+import { type Authorize, ClientPass, openPass, type Pass } from './pass.ts'
 
 /** Passes are forgotten beyond so many, those that were not used for longest first: about 500 bytes each. */
 const maxPasses = 10_000
@@ -26,7 +26,7 @@ export class Gate {
   /** Those with something open. They are told of a change, whether they are still found by a digest or not. */
   readonly #open = new Set<ClientPass>()
   /** What the broker is being asked, so that many connections of one client at once are one question. */
-  readonly #asked = new Map<string, Promise<Pass>>()
+  readonly #asked = new Map<string, Promise<ClientPass | undefined>>()
   readonly #known = Promise.withResolvers<void>()
   #wasOpen: boolean | undefined
 
@@ -65,22 +65,25 @@ export class Gate {
     if (!access) return backbone.ready().then(() => this.enter(credential, address))
     if (access.isOpen) return openPass
     const key = createHash('sha256').update(JSON.stringify(credential)).digest('base64')
+    const authorize = () => backbone.authorize(credential, address)
     const known = this.#passes.get(key)
-    if (!known || known.isOver) return this.#asked.get(key) ?? this.#ask(key, credential, address)
+    if (!known || known.isOver) {
+      const asked = this.#asked.get(key) ?? this.#ask(key, authorize)
+      return asked.then(pass => pass?.for(authorize) ?? openPass)
+    }
     this.#passes.delete(key)
     this.#passes.set(key, known)
-    return known
+    return known.for(authorize)
   }
 
-  #ask(key: string, credential: Credential, address: string): Promise<Pass> {
+  /** @returns undefined when there are no rules any more. */
+  #ask(key: string, authorize: Authorize): Promise<ClientPass | undefined> {
     const { backbone } = this.#options
-    const authorize = () => backbone.authorize(credential, address)
     const { version } = backbone.access ?? {}
     const asked = authorize()
       .then(rights => {
-        if (rights.isOpen) return openPass
-        const pass =
-          this.#passes.get(key) ?? new ClientPass({ authorize, nowMs: this.#nowMs, open: this.#open })
+        if (rights.isOpen) return undefined
+        const pass = this.#passes.get(key) ?? new ClientPass({ nowMs: this.#nowMs, open: this.#open })
         pass.take(rights)
         // What has changed meanwhile may not be in the answer.
         if (version !== backbone.access?.version) pass.outdate()

@@ -36,8 +36,18 @@ Environment (default):
   POSTERN_LEASE_MS            how long a received message waits for its acknowledgement (30000)
   POSTERN_MAX_LEASES          receivers over HTTP that wait or hold messages (10000)
   POSTERN_HEAD_MS             how long a new connection may take to send a head (10000)
+  POSTERN_BODY_MS             how long the body of a request may take (30000)
+  POSTERN_CORS_ORIGINS        the pages of other origins that may do what those of this one may (none)
   POSTERN_TRUST_PROXY         proxies that tell whom a request comes from, such as loopback (off)
   POSTERN_METRICS_FROM        who may read /metrics (loopback)
+  POSTERN_MAX_CONNECTIONS     connections to one process (20000)
+  POSTERN_MAX_ADDRESS_CONNECTIONS    of these, those of one address; 0 is no limit (256)
+  POSTERN_MAX_IDENTITY_CONNECTIONS   streams and WebSockets of one user or token; 0 is no limit (256)
+  POSTERN_PUBLISHES_PER_S            messages in a second of one address or user; 0 is no limit (1000)
+  POSTERN_PUBLISHED_BYTES_PER_S      bytes in a second of these; 0 is no limit (8388608)
+  POSTERN_MAX_TOPICS          topics of one stream (100)
+  POSTERN_MAX_HEAD_BYTES      the longest head of a request (16384)
+  POSTERN_MAX_URL_BYTES       the longest address of a request (8192)
   POSTERN_MAX_ECHO_BYTES      the longest message of /echo, in test mode (16777216)
 `
 

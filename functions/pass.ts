@@ -36,9 +36,10 @@ export interface Pass {
 /** Where there are no rules nothing is kept for anybody. */
 export const openPass: Pass = { rights: openRights, guard: () => () => {} }
 
+/** Asks the broker for the rights of a client as it has shown itself. */
+export type Authorize = () => Promise<Rights>
+
 export interface ClientPassOptions {
-  /** Asks the broker for the rights of the client as it has shown itself. */
-  readonly authorize: () => Promise<Rights>
   /** Unix time. */
   readonly nowMs: () => number
   /** The passes with which something is open. This one enters itself, and leaves. */
@@ -47,11 +48,15 @@ export interface ClientPassOptions {
 
 const noRights: Rights = { identity: anonymous, isOpen: false, grants: [] }
 
-/** The pass of one client where there are rules. It allows nothing before it is told what. */
-export class ClientPass implements Pass {
+/**
+ * The pass of one client where there are rules. It allows nothing before it is told what, and knows how its client has
+ * shown itself for as long as something is open.
+ */
+export class ClientPass {
   rights = noRights
   readonly #options: ClientPassOptions
   readonly #guarded = new Set<Guarded>()
+  #authorize: Authorize | undefined
   #isOutdated = false
   #refused = false
   #timer: NodeJS.Timeout | undefined
@@ -72,11 +77,23 @@ export class ClientPass implements Pass {
     return this.#isOutdated || this.#refused || this.#remainingMs <= 0
   }
 
-  guard(guarded: Guarded): () => void {
+  /** The pass as one that has come with it holds it. */
+  for(authorize: Authorize): Pass {
+    const rights = () => this.rights
+    return {
+      get rights() {
+        return rights()
+      },
+      guard: guarded => this.#guard(guarded, authorize),
+    }
+  }
+
+  #guard(guarded: Guarded, authorize: Authorize): () => void {
     this.#guarded.add(guarded)
+    this.#authorize = authorize
     this.#options.open.add(this)
     // What was true at the door may have changed on the way.
-    if (this.isOver) this.renew()
+    if (this.isOver) this.#renew()
     else if (this.#timer === undefined) this.#awaitExpiry()
     return () => this.#leave(guarded)
   }
@@ -84,26 +101,26 @@ export class ClientPass implements Pass {
   /** Something has changed for it. With nothing open it is only not used again. */
   outdate(): void {
     this.#isOutdated = true
-    if (!this.isIdle) this.renew()
+    this.#renew()
   }
 
   /** Asks for the rights anew, and closes what they do not allow. */
-  renew(): void {
+  #renew(): void {
     const renewal = ++this.#renewal
     this.#forgetTimer()
-    this.#options.authorize().then(
+    this.#authorize?.().then(
       rights => {
         if (renewal === this.#renewal) this.take(rights)
       },
       (error: unknown) => {
-        if (renewal !== this.#renewal) return
+        if (renewal !== this.#renewal || this.isIdle) return
         const { code } = error instanceof PosternError ? error : {}
         if (code === 'LOGIN_UNAVAILABLE') this.#tries++
         if (error instanceof PosternError && (code === 'UNAUTHORIZED' || this.#tries >= maxTries))
           this.#refuse(error)
         // Threat: a right that ends while the broker is away.
         else if (this.#remainingMs <= 0) this.#refuse(expired())
-        else this.#timer = setTimeout(() => this.renew(), Math.min(retryMs, this.#remainingMs))
+        else this.#timer = setTimeout(() => this.#renew(), Math.min(retryMs, this.#remainingMs))
       },
     )
   }
@@ -152,6 +169,7 @@ export class ClientPass implements Pass {
     const wasOpen = this.#guarded.delete(guarded)
     if (this.isIdle) {
       this.#forgetTimer()
+      this.#authorize = undefined
       this.#options.open.delete(this)
     }
     return wasOpen

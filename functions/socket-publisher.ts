@@ -1,8 +1,7 @@
 import type { Backbone, Receipt } from '#client'
+import type { PublishLimits, Source } from '#limits'
 import { describeError, type Logger } from '#logger'
 import { codes, PosternError, type Refusals } from '#protocol'
-import type { PublishLimits } from './publish-limits.ts'
-import type { Source } from './source.ts'
 import type { SocketOwner, WebSocketConnection } from './websocket.ts'
 import { closeCodes, encodeTextFrame } from './websocket-frame.ts'
 

@@ -1,17 +1,9 @@
 import type { H3Event } from 'h3'
-import { isLoopbackAddress, networkOf } from '#limits'
+import { isLoopbackAddress, networkOf, type Source } from '#limits'
 import { anonymous, type Rights } from '#protocol'
 import { isPassedOn } from './client-address.ts'
 import type { Context } from './context.ts'
 import { clientOfEvent } from './routes.ts'
-
-/** Whom something is counted for. */
-export interface Source {
-  /** The address, or of IPv6 the network. Undefined for this machine itself: a program here, or a proxy. */
-  readonly network?: string
-  /** The user or the bearer of a token. Undefined for everybody else, who are known by their addresses alone. */
-  readonly identity?: string
-}
 
 /**
  * Threat: where it is not clear whom a proxy has passed a request on for, the address is that of the proxy. That counts as

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
+import type { Source } from '#limits'
 import type { OpenStream, OpenStreams } from './open-streams.ts'
 import { sentBytes } from './sent-bytes.ts'
-import type { Source } from './source.ts'
 import type { DoorTally } from './tally.ts'
 import { closeCodes, encodeClose, encodeFrame, opcodes } from './websocket-frame.ts'
 import { FrameFault, FrameReader, type FrameSink } from './websocket-reader.ts'

@@ -15,15 +15,16 @@ const maxNames = 10_000
 
 /** Counts failures by name, and says when there were too many of them lately. */
 export class Failures {
-  readonly #bounds: FailureBounds
+  readonly #bounds: () => FailureBounds
   readonly #buckets = new Map<string, Bucket>()
 
-  constructor(bounds: FailureBounds) {
+  /** @param bounds asked each time. */
+  constructor(bounds: () => FailureBounds) {
     this.#bounds = bounds
   }
 
   isOver(name: string, nowMs: number): boolean {
-    return this.#left(name, nowMs) >= this.#bounds.burst
+    return this.#left(name, nowMs) >= this.#bounds().burst
   }
 
   add(name: string, nowMs: number): void {
@@ -37,6 +38,6 @@ export class Failures {
   #left(name: string, nowMs: number): number {
     const bucket = this.#buckets.get(name)
     if (!bucket) return 0
-    return Math.max(0, bucket.failures - ((nowMs - bucket.sinceMs) / 1000) * this.#bounds.perSecond)
+    return Math.max(0, bucket.failures - ((nowMs - bucket.sinceMs) / 1000) * this.#bounds().perSecond)
   }
 }

@@ -15,10 +15,10 @@ import { type AccessRule, rightsOf } from './rules.ts'
 import type { Sessions } from './sessions.ts'
 import type { TokenKey } from './token-key.ts'
 import type { Tokens } from './tokens.ts'
-import { readUsers, type UserSettings } from './user-list.ts'
+import { type LoginSettings, readUsers } from './user-list.ts'
 import type { Users } from './users.ts'
 
-export interface AccessSettings extends UserSettings {
+export interface AccessSettings extends LoginSettings {
   /** In their order. None: everything is allowed. */
   readonly access: readonly AccessRule[]
   readonly tokens: readonly TokenKey[]
@@ -137,7 +137,11 @@ export class RuledAuthority implements Authority {
     const outcome = users ? await users.login(address, credential) : 'wrong'
     if (typeof outcome !== 'string') return { kind: 'user', name }
     const full = outcome === 'wrong' && !users?.list.has(name) ? 'no such user' : reasons[outcome]
-    return this.#refuse(loginRefusal(outcome), { address, user: name, reason: full })
+    return this.#refuse(loginRefusal(outcome, this.#settings.maxLoginFailures), {
+      address,
+      user: name,
+      reason: full,
+    })
   }
 
   async #bearerOf(token: string, address: string): Promise<Identity> {

@@ -9,6 +9,11 @@ export interface UserSettings {
   readonly users: readonly string[]
 }
 
+export interface LoginSettings extends UserSettings {
+  /** Wrong passwords from one address at once; with one name from there, a tenth of it. */
+  readonly maxLoginFailures: number
+}
+
 /** A list of users cannot be read. The message says where it is wrong, and shows no line. */
 export class UserListError extends Error {
   override readonly name = 'UserListError'

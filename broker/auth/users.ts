@@ -3,11 +3,11 @@ import { type FSWatcher, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { networkOf } from '../limits/network.ts'
 import type { Logger } from '../logger.ts'
-import { Failures } from './failures.ts'
+import { type FailureBounds, Failures } from './failures.ts'
 import type { Scheme, User } from './htpasswd.ts'
 import { Passwords } from './passwords.ts'
 import type { Refusal } from './refusal.ts'
-import { readUsers, type UserSettings } from './user-list.ts'
+import { type LoginSettings, readUsers } from './user-list.ts'
 
 /** Programs write a file in several steps: it is read when they have been quiet for this long. */
 const settleMs = 100
@@ -16,17 +16,22 @@ const settleMs = 100
 const maxPasswordBytes = 1024
 
 /** What anybody may get wrong at one name, so that one program with an old password does not shut out the others … */
-const failuresOfName = { burst: 10, perSecond: 0.5 }
+function failuresOfName({ maxLoginFailures }: LoginSettings): FailureBounds {
+  const burst = Math.ceil(maxLoginFailures / 10)
+  return { burst, perSecond: burst / 20 }
+}
 
 /** … and at all names together. */
-const failuresOfAddress = { burst: 100, perSecond: 2 }
+function failuresOfAddress({ maxLoginFailures }: LoginSettings): FailureBounds {
+  return { burst: maxLoginFailures, perSecond: maxLoginFailures / 50 }
+}
 
 export interface Credentials {
   readonly name: string
   readonly password: string
 }
 
-export interface UsersOptions extends UserSettings {
+export interface UsersOptions extends LoginSettings {
   readonly logger: Logger
   /** Never set back. */
   readonly nowMs: () => number
@@ -39,15 +44,15 @@ export interface UsersOptions extends UserSettings {
 export class Users {
   readonly #options: UsersOptions
   readonly #passwords: Passwords
-  readonly #ofName = new Failures(failuresOfName)
-  readonly #ofAddress = new Failures(failuresOfAddress)
+  readonly #ofName = new Failures(() => failuresOfName(this.#settings))
+  readonly #ofAddress = new Failures(() => failuresOfAddress(this.#settings))
   readonly #secret = randomBytes(32)
   /** Digests of the passwords that were right, by user. */
   readonly #known = new WeakMap<User, Buffer>()
   /** What is being checked, so that many logins of one program at once are one check. */
   readonly #checks = new Map<string, Promise<boolean | Refusal>>()
   readonly #onChange = new Set<() => void>()
-  #settings: UserSettings
+  #settings: LoginSettings
   #users: ReadonlyMap<string, User>
   #watcher: FSWatcher | undefined
   #settling: NodeJS.Timeout | undefined
@@ -102,7 +107,7 @@ export class Users {
   }
 
   /** Reads the list again. One that cannot be read leaves the old one in force, and is told in the log. */
-  reload(settings: UserSettings = this.#settings): void {
+  reload(settings: LoginSettings = this.#settings): void {
     const { logger } = this.#options
     try {
       const next = readUsers(settings)

@@ -1,7 +1,5 @@
 import {
   type Access,
-  type AuthorizeReply,
-  type AuthorizeRequest,
   type Batch,
   type BrokerStatus,
   type Credential,
@@ -20,6 +18,7 @@ import {
 } from '../protocol/index.ts'
 import { AccessWatch } from './access-watch.ts'
 import { defaultBroker, parseBrokerAddress, seenFrom } from './address.ts'
+import { Authorizations } from './authorizations.ts'
 import type {
   Backbone,
   BackboneState,
@@ -50,9 +49,6 @@ const positionTimeoutMs = 5000
 
 /** What happens to pullers and receivers is told again when the broker has not answered by then. */
 const pullTimeoutMs = 5000
-
-/** A password waits for those before it, and is as slow as its hash is good. */
-const authorizeTimeoutMs = 10_000
 
 /** The stream may be this much later than a reply that tells how far the log has come. */
 const streamGraceMs = 100
@@ -102,6 +98,7 @@ export class Relay implements Backbone {
   readonly #receives: Receives
   readonly #inquiries: Inquiries
   readonly #accessWatch = new AccessWatch()
+  readonly #authorizations: Authorizations
   #gathered: Batch[] | undefined
   #unreportedBytes = 0
   #graceTimer: NodeJS.Timeout | undefined
@@ -161,6 +158,7 @@ export class Relay implements Backbone {
       tell: steps => this.#tellReceives(steps),
     })
     this.#inquiries = new Inquiries(this.#link)
+    this.#authorizations = new Authorizations(this.#link)
     this.#outbox = new Outbox(this.#link, options.maxPendingBytes)
   }
 
@@ -214,31 +212,18 @@ export class Relay implements Backbone {
 
   async authorize(credential: Credential, address: string): Promise<Rights> {
     if (this.access?.isOpen) return openRights
-    return (await this.#authorize({ credential, address })).rights
+    return (await this.#authorizations.ask({ credential, address }, this.access)).rights
   }
 
   async login(name: string, password: string, address: string): Promise<Login> {
     const credential = { kind: 'password', name, password } as const
-    const { rights, token } = await this.#authorize({ credential, address, login: true })
+    const { rights, token } = await this.#authorizations.ask(
+      { credential, address, login: true },
+      this.access,
+    )
     // There are no rules: nobody has to log in.
     if (token === undefined) throw new PosternError('NOT_FOUND')
     return { rights, token }
-  }
-
-  async #authorize(asked: Omit<AuthorizeRequest, 'op' | 'seq'>): Promise<AuthorizeReply> {
-    try {
-      await this.#link.ready()
-      const { head } = await this.#link.request({ op: 'authorize', ...asked }, authorizeTimeoutMs)
-      if (head.op !== 'authorize') throw new PosternError('INTERNAL')
-      return head
-    } catch (error) {
-      throw error instanceof PosternError && isUnreached(error)
-        ? new PosternError(
-            'LOGIN_UNAVAILABLE',
-            'Who may do what cannot be checked now: the broker does not answer.',
-          )
-        : error
-    }
   }
 
   onAccessChange(listener: () => void): () => void {
@@ -339,10 +324,6 @@ export class Relay implements Backbone {
     if (messages > 0) onRepaired?.(messages)
     return page
   }
-}
-
-function isUnreached({ code }: PosternError): boolean {
-  return code === 'BROKER_UNAVAILABLE' || code === 'RECEIPT_UNKNOWN'
 }
 
 function messagesOf(batches: readonly Uint8Array[]): Message[] {

@@ -14,18 +14,22 @@ interface Bucket {
  * afterwards.
  */
 export class TokenBuckets {
-  readonly #perSecond: number
+  readonly #rate: () => number
   readonly #buckets = new Map<string, Bucket>()
 
-  /** @param perSecond 0: no limit. */
-  constructor(perSecond: number) {
-    this.#perSecond = perSecond
+  /** @param perSecond 0: no limit. Asked each time. */
+  constructor(perSecond: () => number) {
+    this.#rate = perSecond
+  }
+
+  get #perSecond(): number {
+    return this.#rate()
   }
 
   /** In how many milliseconds so much may come; 0: now. */
   waitMs(name: string, amount: number, nowMs: number): number {
     const bucket = this.#buckets.get(name)
-    if (!bucket) return 0
+    if (!bucket || this.#perSecond === 0) return 0
     this.#fill(bucket, nowMs)
     const missing = Math.min(amount, this.#perSecond * burstS) - bucket.left
     return missing > 0 ? Math.ceil((missing / this.#perSecond) * 1000) : 0

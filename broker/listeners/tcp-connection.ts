@@ -2,15 +2,12 @@ import type { Socket } from 'node:net'
 import type { User } from '../auth/htpasswd.ts'
 import { loginRefusal } from '../auth/refusal.ts'
 import { mayPublish, mayReceive } from '../auth/rights.ts'
-import type { Users } from '../auth/users.ts'
-import type { Broker } from '../broker.ts'
-import type { Logger } from '../logger.ts'
 import { isSystemTopic, maxLegacyBytes, PosternError, type Rights } from '../protocol/index.ts'
-import type { Handout, ReceiverRegister, Registration } from '../receivers.ts'
-import type { Traffic } from '../traffic.ts'
+import type { Handout, Registration } from '../receivers.ts'
 import { JsonSplitter } from './json-splitter.ts'
 import { type Command, type Misunderstood, parseCommand } from './tcp-command.ts'
 import { AcknowledgedOutlet, LegacyOutlet, type Outlet } from './tcp-outlet.ts'
+import type { ConnectionParts } from './tcp-parts.ts'
 
 /** A login is short, and nobody knows yet who sends it. */
 const maxLoginBytes = 8192
@@ -26,43 +23,6 @@ const maxUnderWay = { messages: 64, bytes: 256 * 1024 }
  * way it does so once a second.
  */
 const refusalMs = 1000
-
-/** Channels that one connection receives. */
-const maxChannels = 16
-
-export interface TcpSettings {
-  readonly maxPayloadBytes: number
-  /** Who has not logged in by then is closed. */
-  readonly loginTimeoutMs: number
-  /** After this long a message counts as received by a client that does not acknowledge. */
-  readonly legacyAckMs: number
-  /** A client that takes nothing of what is written to it for so long is closed. */
-  readonly peerTimeoutMs: number
-  /** Names of those whose `reload-user` is obeyed. */
-  readonly reloadUsers: readonly string[]
-}
-
-export interface TcpCounters {
-  tcpRefused: number
-  loginsRefused: number
-}
-
-export interface ConnectionParts {
-  /** Asked for each use, so that they can change while running. */
-  readonly settings: () => TcpSettings
-  readonly users: Pick<Users, 'login' | 'isCurrent' | 'reload'>
-  /** What a user may do, by the rules as they are now. */
-  readonly rightsOf: (user: User) => Rights
-  readonly broker: Pick<Broker, 'publish' | 'refusals'>
-  /** Where the receivers of a topic register. */
-  readonly receiversOf: (topic: string) => ReceiverRegister
-  readonly logger: Logger
-  readonly counters: TcpCounters
-  readonly received: Traffic
-  readonly sent: Traffic
-  readonly onLoggedIn: () => void
-  readonly onClosed: () => void
-}
 
 /** One client of the TCP door: what it sends is obeyed in its order, once it has logged in. */
 export class TcpConnection {
@@ -82,6 +42,8 @@ export class TcpConnection {
   #hasEnded = false
   #deadline: NodeJS.Timeout
   #stuck: NodeJS.Timeout | undefined
+  /** It has sent more than it may, and is read on after a while. */
+  #pause: NodeJS.Timeout | undefined
 
   constructor(socket: Socket, parts: ConnectionParts) {
     this.#socket = socket
@@ -159,7 +121,7 @@ export class TcpConnection {
     const { messages, bytes } = this.#underWay
     const isFull = messages >= maxUnderWay.messages || bytes >= maxUnderWay.bytes
     // Who does not read its answers is not read on either.
-    return !this.#isOver && !this.#isLoggingIn && !isFull && !this.#socket.writableNeedDrain
+    return !this.#isOver && !this.#isLoggingIn && !this.#pause && !isFull && !this.#socket.writableNeedDrain
   }
 
   #obey(command: Command | Misunderstood, bytes: number): void {
@@ -189,6 +151,7 @@ export class TcpConnection {
         return this.#register(command.id, command.topic)
       case 'message':
         assertAllowed(mayPublish(rights, command.topic))
+        this.#count(bytes)
         return this.#publish(command, rights, bytes)
       case 'ack':
         if (!this.#outlet) throw new PosternError('INVALID_REQUEST', 'Nothing is received here.')
@@ -209,20 +172,48 @@ export class TcpConnection {
     const outcome = await this.#parts.users.login(this.#address, { name, password })
     this.#isLoggingIn = false
     if (this.#isOver) return
-    if (typeof outcome === 'string') return this.#refuse(loginRefusal(outcome), id)
-    clearTimeout(this.#deadline)
+    const { settings, account, rightsOf } = this.#parts
+    const refusal =
+      typeof outcome === 'string'
+        ? loginRefusal(outcome, settings().maxLoginFailures)
+        : account.logIn(outcome.name)
+    if (refusal || typeof outcome === 'string') return this.#refuse(refusal ?? timeout(), id)
     this.#user = outcome
-    this.#rights = this.#parts.rightsOf(outcome)
+    this.#rights = rightsOf(outcome)
+    clearTimeout(this.#deadline)
     this.#splitter.maxBytes = this.#parts.settings().maxPayloadBytes + maxLabelBytes
     this.#parts.onLoggedIn()
     this.#answer('welcome', id)
     this.#read()
   }
 
+  /**
+   * Counts a message. Who is told nothing cannot send it again: it is published, and nothing more is read until as much may
+   * come again.
+   *
+   * @throws PosternError `RATE_LIMITED` for those who want answers
+   */
+  #count(bytes: number): void {
+    const { account, broker } = this.#parts
+    const refusal = account.publish(bytes)
+    if (!refusal) return
+    if (this.#wantsAnswers) throw refusal
+    broker.refusals.add(refusal)
+    account.overdraw(bytes)
+    this.#pause ??= setTimeout(() => {
+      this.#pause = undefined
+      this.#read()
+    }, refusal.bound?.retryAfterMs)
+  }
+
   #register(id: string, topic: string): void {
     if (!this.#registrations.has(topic)) {
-      if (this.#registrations.size >= maxChannels)
-        throw new PosternError('INVALID_REQUEST', `A connection receives at most ${maxChannels} channels.`)
+      const { maxTcpChannels } = this.#parts.settings()
+      if (this.#registrations.size >= maxTcpChannels)
+        throw new PosternError('TOO_MANY_TOPICS', undefined, {
+          limit: maxTcpChannels,
+          setting: 'maxTcpChannels',
+        })
       if (this.#outlet instanceof LegacyOutlet || !this.#wantsAnswers) this.#assertLegacy(topic)
       const outlet = this.#outlet ?? this.#openOutlet()
       const registration = this.#parts.receiversOf(topic).register(
@@ -346,7 +337,7 @@ export class TcpConnection {
   /** A client that has closed its side gets what it waits for, and the end. */
   #endIfDone(): void {
     this.#leave()
-    if (this.#isLoggingIn || this.#underWay.messages > 0 || this.#isOver) return
+    if (this.#isLoggingIn || this.#pause || this.#underWay.messages > 0 || this.#isOver) return
     this.#isOver = true
     if (!this.#splitter.isBetween)
       this.#deny('null', new PosternError('INVALID_REQUEST', 'The last document is not whole.'))
@@ -363,6 +354,7 @@ export class TcpConnection {
     this.#isOver = true
     clearTimeout(this.#deadline)
     clearTimeout(this.#stuck)
+    clearTimeout(this.#pause)
     this.#leave()
     this.#parts.onClosed()
   }

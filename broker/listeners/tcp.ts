@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { PosternError } from '../protocol/index.ts'
 import { type Endpoint, endpointAddress } from './dsn.ts'
-import { type ConnectionParts, TcpConnection } from './tcp-connection.ts'
+import { TcpConnection } from './tcp-connection.ts'
+import type { TcpLimits } from './tcp-limits.ts'
+import type { ConnectionParts } from './tcp-parts.ts'
 
 /** Connections that have not said anything: of more than these the oldest has to go. */
 const maxSilent = 128
@@ -14,9 +17,9 @@ const keepAliveMs = 60_000
 const drainMs = 300
 const drainIdleMs = 50
 
-export interface TcpOptions extends Omit<ConnectionParts, 'onLoggedIn' | 'onClosed'> {
+export interface TcpOptions extends Omit<ConnectionParts, 'account' | 'onLoggedIn' | 'onClosed'> {
   readonly endpoint: Endpoint
-  readonly maxConnections: () => number
+  readonly limits: TcpLimits
 }
 
 /** The TCP door: JSON objects in, JSON objects out, for the clients of PHPMessageBroker and for everybody. */
@@ -81,16 +84,21 @@ export class TcpListener {
 
   #accept(socket: Socket): void {
     socket.setKeepAlive(true, keepAliveMs)
-    if (this.#isStopping || this.#connections.size >= this.#options.maxConnections()) {
+    const { limits } = this.#options
+    if (this.#isStopping) return void socket.resetAndDestroy()
+    const account = limits.open(socket.remoteAddress ?? '', this.#connections.size)
+    if (account instanceof PosternError) {
       socket.resetAndDestroy()
-      if (!this.#isStopping) this.#full()
+      this.#tellFull(account)
       return
     }
     socket.on('data', () => this.#arrivals++)
     const connection = new TcpConnection(socket, {
       ...this.#options,
+      account,
       onLoggedIn: () => this.#silent.delete(connection),
       onClosed: () => {
+        account.close()
         this.#silent.delete(connection)
         this.#connections.delete(connection)
       },
@@ -109,12 +117,10 @@ export class TcpListener {
     }
   }
 
-  #full(): void {
-    const { logger, maxConnections } = this.#options
-    logger.limited('too-many-connections', {
-      socket: 'tcp',
-      limit: maxConnections(),
-      setting: 'maxTcpConnections',
-    })
+  #tellFull(error: PosternError): void {
+    const { logger, broker } = this.#options
+    broker.refusals.add(error)
+    const { limit, setting } = error.toBody()
+    logger.limited('too-many-connections', { socket: 'tcp', limit, setting })
   }
 }

@@ -167,6 +167,14 @@ describe('Relay', () => {
     })
   })
 
+  it('asks about thousands of clients at once, as after a change of the rules', async () => {
+    const { backbone } = await relay(rules)
+    await backbone.ready()
+    const clients = Array.from({ length: 5000 }, (_, i) => `client ${i}`)
+    const found = await Promise.all(clients.map(client => backbone.authorize({ kind: 'none' }, client)))
+    expect(new Set(found.map(({ identity }) => identity))).toEqual(new Set(['anonymous']))
+  })
+
   it('tells of no change when the broker is restarted with the same rules', async () => {
     const file = join(await temporaryFolder(), 'broker.config.json')
     await writeFile(file, JSON.stringify({ access: rules }))

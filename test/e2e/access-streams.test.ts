@@ -31,6 +31,7 @@ async function started(access: readonly object[]) {
   const { url } = await startFunctionsProcess(broker.requests)
   return {
     url,
+    broker,
     setUsers,
     async reload(rules: readonly object[]) {
       await setRules(rules)
@@ -133,4 +134,21 @@ it('the first rule ends what was open to everybody, who may come again if it all
   const again = await follow('/event/chat?exact=1', {})
   await again.begun()
   expect(again.response.status).toBe(200)
+})
+
+it('nothing is told to anybody before the broker has said whether there are rules', async () => {
+  const { broker, status, publish } = await started([rule('user:amy', ['**'], ['**'])])
+  expect(await publish('news', 'secret', amy)).toBe(201)
+  await broker.stop()
+  const { url: early } = await startFunctionsProcess(broker.requests)
+  const stranger = await EventReader.open(init => fetch(`${early}/event/news?history=10`, init))
+  const member = await EventReader.open(init => fetch(`${early}/event/news?history=10`, init), { ...amy })
+  expect([stranger.response.status, member.response.status]).toEqual([200, 200])
+  await broker.restart()
+  await stranger.ended()
+  expect(stranger.text).not.toContain('data:')
+  expect((await member.take(1)).map(({ data }) => data)).toEqual(['secret'])
+  expect((await fetch(`${early}/event/news`)).status).toBe(401)
+  // Those who knew the rules before have gone by them all the time.
+  expect(await status('/event/news', {})).toBe(401)
 })

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { Backbone } from '#client'
 import { PosternError } from '#protocol'
 import { AddressList } from '../../functions/address-list.ts'
 import { type ArrivalLimits, Arrivals } from '../../functions/arrivals.ts'
@@ -155,6 +156,23 @@ describe.each(socketHostKinds)('what one client may have on %s', kind => {
     await host.allGone()
     const again = await host.open('/sub/a', { headers: from('192.0.2.7', basic('amy')) })
     expect(again.told).toEqual([])
+  })
+
+  it('is counted for its own address where logins fail', async () => {
+    const host = await start(kind, {}, { access })
+    const { backbone } = host.context
+    const addresses: string[] = []
+    const { authorize } = backbone
+    const spied: Backbone['authorize'] = (credential, address) => {
+      addresses.push(address)
+      return authorize.call(backbone, credential)
+    }
+    Object.assign(backbone, { authorize: spied })
+    for (const address of ['192.0.2.7', '2001:db8::1']) {
+      const headers = from(`198.51.100.9, ${address}`, { authorization: `Basic ${btoa(`amy:${address}`)}` })
+      expect((await host.fetch('/history/a', { headers })).status).toBe(401)
+    }
+    expect(addresses).toEqual(['192.0.2.7', '2001:db8::1'])
   })
 
   it('is so many topics on one connection', async () => {

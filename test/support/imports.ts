@@ -45,7 +45,7 @@ const rules: readonly Rule[] = [
   { files: protocol, may: [protocol] },
   // What functions take of it, as `#auth`.
   { files: /^broker\/auth\/(index|rights)\.ts$/, may: [protocol, 'broker/auth/rights.ts'] },
-  { files: /^broker\/limits\//, may: [/^broker\/limits\//] },
+  { files: /^broker\/limits\//, may: [protocol, /^broker\/limits\//] },
   {
     files: core,
     may: [protocol, core],
@@ -126,6 +126,7 @@ const rules: readonly Rule[] = [
     may: [/^broker\/metrics\//, 'package.json', node, 'prom-client'],
     types: [protocol, 'broker/traffic.ts', 'broker/listeners/dsn.ts'],
   },
+  { files: /^broker\/restart\.ts$/, may: [node], types: ['broker/config.ts'] },
   { files: /^broker\/bounds\.ts$/, may: [protocol, 'broker/topic-rules.ts'], types: ['broker/config.ts'] },
   { files: /^broker\/config-file\.ts$/, may: [node, 'jsonc-parser'] },
   { files: /^broker\/main\.ts$/, may: ['broker/daemon.ts', 'broker/commands/index.ts'] },

@@ -68,7 +68,7 @@ describe('a gate', () => {
     const authorize = vi.spyOn(backbone, 'authorize')
     const passes = await Promise.all([gate.enter(amy, ''), gate.enter(amy, '')])
     expect(passes[0].rights.identity).toBe('user:amy')
-    expect(gate.enter(amy, '')).toBe(passes[0])
+    expect(gate.enter(amy, '')).toMatchObject({ rights: passes[0].rights })
     expect(authorize).toHaveBeenCalledTimes(1)
   })
 

@@ -3,7 +3,7 @@ import { Crowd, isLoopbackAddress, networkOf, TokenBuckets } from '#limits'
 
 describe('token buckets', () => {
   it('let a second’s worth in at once and as much again, and then as much as comes', () => {
-    const buckets = new TokenBuckets(10)
+    const buckets = new TokenBuckets(() => 10)
     for (let i = 0; i < 20; i++) {
       expect(buckets.waitMs('a', 1, 0)).toBe(0)
       buckets.take('a', 1, 0)
@@ -15,14 +15,14 @@ describe('token buckets', () => {
   })
 
   it('are filled by no rest beyond that', () => {
-    const buckets = new TokenBuckets(10)
+    const buckets = new TokenBuckets(() => 10)
     buckets.take('a', 20, 0)
     for (let i = 0; i < 20; i++) buckets.take('a', 1, 3_600_000)
     expect(buckets.waitMs('a', 1, 3_600_000)).toBeGreaterThan(0)
   })
 
   it('let something in that is larger than they are when they are full, and are paid for it afterwards', () => {
-    const buckets = new TokenBuckets(10)
+    const buckets = new TokenBuckets(() => 10)
     expect(buckets.waitMs('a', 1, 0)).toBe(0)
     buckets.take('a', 120, 0)
     expect(buckets.waitMs('a', 1, 0)).toBe(10_100)
@@ -32,16 +32,16 @@ describe('token buckets', () => {
   })
 
   it('are one for each name, and none where there is no limit', () => {
-    const buckets = new TokenBuckets(1)
+    const buckets = new TokenBuckets(() => 1)
     buckets.take('a', 5, 0)
     expect(buckets.waitMs('b', 1, 0)).toBe(0)
-    const none = new TokenBuckets(0)
+    const none = new TokenBuckets(() => 0)
     none.take('a', 1e9, 0)
     expect(none.waitMs('a', 1, 0)).toBe(0)
   })
 
   it('forget the oldest name of too many', () => {
-    const buckets = new TokenBuckets(1)
+    const buckets = new TokenBuckets(() => 1)
     buckets.take('first', 5, 0)
     buckets.take('second', 5, 0)
     for (let i = 0; i < 9_999; i++) buckets.take(`later ${i}`, 5, 0)

@@ -15,6 +15,7 @@ const settings = (more: Partial<AccessSettings> = {}): AccessSettings => ({
   tokens: [],
   users: [userLines.amy],
   usersFile: '',
+  maxLoginFailures: 100,
   ...more,
 })
 

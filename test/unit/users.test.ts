@@ -15,7 +15,13 @@ const slow = 'kim:$2y$12$OrmgUOuDouLzZF5lfV706uoF.yJrfLRs9m3KWNauHYoZoztlekwn.'
 function usersOf(lines: readonly string[], usersFile = '') {
   const logger = new TestLogger()
   const clock = { nowMs: 0 }
-  const users = new Users({ users: lines, usersFile, logger, nowMs: () => clock.nowMs })
+  const users = new Users({
+    users: lines,
+    usersFile,
+    maxLoginFailures: 100,
+    logger,
+    nowMs: () => clock.nowMs,
+  })
   onTestFinished(() => users.close())
   const login = async (name: string, password: string, address = '192.0.2.1') => {
     const outcome = await users.login(address, { name, password })
@@ -105,7 +111,7 @@ describe('logins that fail too often', () => {
   })
 
   it('are forgotten, oldest first, before they fill the memory', () => {
-    const failures = new Failures({ burst: 1, perSecond: 1 })
+    const failures = new Failures(() => ({ burst: 1, perSecond: 1 }))
     for (let i = 0; i < 10_001; i++) failures.add(`${i}`, 0)
     expect([failures.isOver('0', 0), failures.isOver('1', 0)]).toEqual([false, true])
   })
