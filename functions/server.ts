@@ -6,6 +6,7 @@ import { createApp } from './app.ts'
 import { Arrivals } from './arrivals.ts'
 import type { Context } from './context.ts'
 import { isLoopback } from './exposure.ts'
+import { refuseWrongHosts } from './host-header.ts'
 import { SettingError } from './settings.ts'
 import { socketRoutes } from './socket.ts'
 import { acceptSockets } from './upgrade.ts'
@@ -50,7 +51,7 @@ export async function serve({
   handler = toNodeHandler(createApp(context)),
 }: ServeOptions): Promise<RunningServer> {
   const listenOn = host === 'node' ? listenWithNode : listenWithListhen
-  const server = await listenOn(handler, hostname, port)
+  const server = await listenOn(refuseWrongHosts(handler), hostname, port)
   const { headMs, trustProxy, tally, limits } = context
   new Arrivals(server, { ...limits, headMs, trustProxy, refused: tally.refused })
   acceptSockets(server, socketRoutes(context), headMs)

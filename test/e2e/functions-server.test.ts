@@ -17,6 +17,7 @@ import status from '../../functions/status.ts'
 import { EventReader } from '../support/event-reader.ts'
 import { socketHostKinds, startHost, testContext } from '../support/function-hosts.ts'
 import { startFunctionsProcess } from '../support/processes.ts'
+import { WebsocketWire } from '../support/websocket-wire.ts'
 
 const closers: (() => unknown)[] = []
 const atEnd = (close: () => unknown) => closers.push(close)
@@ -67,6 +68,19 @@ describe.each(socketHostKinds)('a server on %s', kind => {
     expect(new URL(url).hostname).toBe(name)
     expect((await fetch(`${url}/health/live`)).status).toBe(200)
   })
+
+  it.each(['a.1', '12w.0.0.0:80', 'a:99999', '[::', 'a b'])(
+    'answers 400 to the Host %j, also where the path needs a look, and goes on',
+    async host => {
+      const { url } = await start(0)
+      for (const path of ['/health/live', '/message/a`b', '/%2e%2e/a?b=`', '//a/../b', '/message/a']) {
+        const wire = new WebsocketWire(url, atEnd)
+        wire.send(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
+        expect((await wire.answer()).status).toBe(400)
+      }
+      expect((await fetch(`${url}/health/live`)).status).toBe(200)
+    },
+  )
 
   it('does not start on a busy port, and says what to set', async () => {
     const port = await busyPort()

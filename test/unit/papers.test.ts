@@ -23,6 +23,7 @@ const read = (name: string) => readFileSync(join(root, name), 'utf8')
 const names = [
   'README.md',
   'CHANGELOG.md',
+  'SECURITY.md',
   'wrangler-free-local.md',
   'broker/README.md',
   'functions/README.md',
