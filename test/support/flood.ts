@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 
 /**
  * A program that does one thing too much, for ever: `node flood.ts KIND HOST:PORT COUNT`. It tells its parent when the
@@ -80,4 +81,6 @@ process.on('SIGTERM', () => {
   process.stdout.write(`${JSON.stringify({ opened, answers })}\n`, () => process.exit(0))
 })
 await flood()
+// What has come at once is a crowd, not yet a flood.
+await delay(1000)
 process.send?.({ event: 'listening' })
