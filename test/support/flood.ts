@@ -48,7 +48,10 @@ async function holdAll(greeting: string, drip = ''): Promise<void> {
 function repeat(request: () => string, localAddress?: string): void {
   const socket = connect({ host, port: Number(port), ...(localAddress !== undefined && { localAddress }) })
   socket.on('error', () => {})
-  socket.on('connect', () => socket.write(request()))
+  socket.on('connect', () => {
+    opened++
+    socket.write(request())
+  })
   socket.on('data', () => {
     answers++
     socket.write(request())
