@@ -142,6 +142,9 @@ function upgrade(
   setWebSocketHooks(
     req,
     fromNodeUpgradeHandler((_, socket, sent) => {
+      // It went while the broker was asked, and nobody would tell of that any more.
+      if (socket.readableEnded) socket.destroy()
+      if (socket.destroyed) return
       socket.write(head)
       const connection = new WebSocketConnection(socket, sent, connect, source, options)
       const leave = connections.enter(source)
