@@ -28,7 +28,7 @@ const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000)
 const testTimeoutMs = 2 * seconds * 1000 + 60_000
 
 /** Connections at once. */
-const crowd = 16
+const crowd = 48
 
 /** What must never be answered, whatever comes. The last is a WebSocket's close with 1011. */
 const disgraces = ['HTTP/1.1 500', '"code":"INTERNAL"', '\x88\x02\x03\xf3']
@@ -224,7 +224,7 @@ class Asker {
     const dealer = new Dealer({ linger: 0 })
     dealer.connect(this.#broker)
     try {
-      const count = 4 * crowd
+      const count = crowd
       for (let i = 0; i < count; i++) await dealer.send(this.#request(random))
       for (let answered = 0; answered < count; ) {
         // Where the head of a request is empty its answer begins as one to a REQ.

@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 
 /**
  * A program that does one thing too much, for ever: `node flood.ts KIND HOST:PORT COUNT`. It tells its parent when the
@@ -47,7 +48,10 @@ async function holdAll(greeting: string, drip = ''): Promise<void> {
 function repeat(request: () => string, localAddress?: string): void {
   const socket = connect({ host, port: Number(port), ...(localAddress !== undefined && { localAddress }) })
   socket.on('error', () => {})
-  socket.on('connect', () => socket.write(request()))
+  socket.on('connect', () => {
+    opened++
+    socket.write(request())
+  })
   socket.on('data', () => {
     answers++
     socket.write(request())
@@ -80,4 +84,6 @@ process.on('SIGTERM', () => {
   process.stdout.write(`${JSON.stringify({ opened, answers })}\n`, () => process.exit(0))
 })
 await flood()
+// What has come at once is a crowd, not yet a flood.
+await delay(1000)
 process.send?.({ event: 'listening' })

@@ -64,7 +64,17 @@ const edges = [0, 1, 0x7f, 0x80, 0xff]
 
 type Step = (bytes: Buffer, random: Random, others: readonly Capture[]) => Buffer
 
-const steps: readonly Step[] = [flipped, truncated, doubled, lengthened, spliced, worded, noised, reversed]
+const steps: readonly Step[] = [
+  flipped,
+  truncated,
+  doubled,
+  lengthened,
+  spliced,
+  worded,
+  noised,
+  reversed,
+  reheaded,
+]
 
 /**
  * A capture that is wrong somewhere: as a whole, or in one piece only, so that what comes before it still opens the
@@ -156,6 +166,40 @@ function reversed(bytes: Buffer, random: Random): Buffer {
   const from = random.below(bytes.length + 1)
   bytes.subarray(from, from + 2 + random.below(8)).reverse()
   return bytes
+}
+
+/** Values that a header, or the target of a request, should not have. */
+const headValues = [
+  '',
+  'a.1',
+  'a:99999',
+  '[::',
+  'a/b',
+  '\xff',
+  '-1',
+  '9'.repeat(30),
+  ',',
+  '"',
+  '/a`b',
+  '//a/../%',
+  '*',
+  'http://',
+]
+
+/** A line of a head says something else. */
+function reheaded(bytes: Buffer, random: Random): Buffer {
+  const text = bytes.toString('latin1')
+  const end = text.indexOf('\r\n\r\n')
+  if (end < 0) return bytes
+  const lines = text.slice(0, end).split('\r\n')
+  // Two at once: what is wrong with the one may show only where the other is unusual.
+  for (let more = 0; more < 2; more++) {
+    const host = lines.findIndex(line => /^host:/i.test(line))
+    const at = random.pick([0, Math.max(0, host), random.below(lines.length)])
+    const value = random.pick(headValues)
+    lines[at] = (lines[at] ?? '').replace(at === 0 ? / \S+/ : /: .*$/, at === 0 ? ` ${value}` : `: ${value}`)
+  }
+  return Buffer.from(lines.join('\r\n') + text.slice(end), 'latin1')
 }
 
 const strange: readonly unknown[] = [
