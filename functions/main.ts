@@ -4,13 +4,13 @@ import { parseArgs } from 'node:util'
 import { processLogger, tellFailure } from '#logger'
 import { findServiceManager, type ServiceManager } from '#service-manager'
 import { type Context, createBackbone, createContext } from './context.ts'
-import { type HostKind, serve } from './server.ts'
+import { AddressError, type HostKind, serve } from './server.ts'
 import { proveServing } from './serving.ts'
 import { readSettings, SettingError } from './settings.ts'
 import { Tally } from './tally.ts'
 import { Workers } from './workers.ts'
 
-const help = `Usage: node functions/main.ts [--host listhen|node] [--workers N|auto]
+const help = `Usage: functions [--host listhen|node] [--workers N|auto]
 
 Serves HTTP, Server-Sent Events and WebSocket for a broker.
 
@@ -37,6 +37,8 @@ Environment (default):
   POSTERN_TRUST_PROXY         proxies that tell whom a request comes from, such as loopback (off)
   POSTERN_METRICS_FROM        who may read /metrics (loopback)
   POSTERN_MAX_ECHO_BYTES      the longest message of /echo, in test mode (16777216)
+
+The exit code is 0 after a stop, 1 when it has failed, 2 when a setting or an option is wrong.
 `
 
 const log = processLogger('functions')
@@ -137,7 +139,9 @@ function stopWhenAsked(close: () => Promise<void>): void {
 }
 
 start().catch((error: unknown) => {
-  const isUsage = error instanceof SettingError || (error instanceof TypeError && 'code' in error)
-  tellFailure(String(error instanceof Error ? (isUsage ? error.message : error.stack) : error))
-  process.exit(1)
+  const isWrongUse = error instanceof SettingError || (error instanceof TypeError && 'code' in error)
+  const isTold = isWrongUse || error instanceof AddressError
+  tellFailure(String(error instanceof Error ? (isTold ? error.message : error.stack) : error))
+  // 2: trying again does not mend it. An address that is taken may be free a moment later.
+  process.exit(isWrongUse ? 2 : 1)
 })
