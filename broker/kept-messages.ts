@@ -51,8 +51,10 @@ export class KeptMessages {
       ledger: this.#ledger,
       defer: setImmediate,
       onRemoved: (topic, bytes) => this.keeper.room.remove(topic, 1, bytes),
-      onDead: ({ topic, id }, deliveries, reason) =>
-        logger.limited('message-dead', { topic, id, deliveries, reason }),
+      onDead: ({ topic, id, payload }, deliveries, reason) => {
+        this.keeper.room.bury(topic, payload.length)
+        logger.limited('message-dead', { topic, id, deliveries, reason })
+      },
       onExpired: (topic, messages) =>
         logger.limited('messages-expired', { topic, messages, setting: 'keptAgeS' }),
     })
@@ -107,7 +109,7 @@ export class KeptMessages {
     })
     this.#onTrouble = undefined
     this.#expiry = setInterval(
-      () => this.receivers.expire(this.keeper.room.topics(), this.#parts.clock.nowMs()),
+      () => this.receivers.expire(this.keeper.room.topics, this.#parts.clock.nowMs()),
       expiryMs,
     )
   }

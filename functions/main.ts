@@ -6,13 +6,13 @@ import { processLogger, tellFailure } from '#logger'
 import { findServiceManager, type ServiceManager } from '#service-manager'
 import { type Context, createBackbone, createContext } from './context.ts'
 import { exposure } from './exposure.ts'
-import { type HostKind, serve } from './server.ts'
+import { AddressError, type HostKind, serve } from './server.ts'
 import { proveServing } from './serving.ts'
 import { readSettings, SettingError } from './settings.ts'
 import { Tally } from './tally.ts'
 import { Workers } from './workers.ts'
 
-const help = `Usage: node functions/main.ts [--host listhen|node] [--workers N|auto]
+const help = `Usage: functions [--host listhen|node] [--workers N|auto]
 
 Serves HTTP, Server-Sent Events and WebSocket for a broker.
 
@@ -49,6 +49,8 @@ Environment (default):
   POSTERN_MAX_HEAD_BYTES      the longest head of a request (16384)
   POSTERN_MAX_URL_BYTES       the longest address of a request (8192)
   POSTERN_MAX_ECHO_BYTES      the longest message of /echo, in test mode (16777216)
+
+The exit code is 0 after a stop, 1 when it has failed, 2 when a setting or an option is wrong.
 `
 
 const log = processLogger('functions')
@@ -167,7 +169,9 @@ function stopWhenAsked(close: () => Promise<void>): void {
 }
 
 start().catch((error: unknown) => {
-  const isUsage = error instanceof SettingError || (error instanceof TypeError && 'code' in error)
-  tellFailure(String(error instanceof Error ? (isUsage ? error.message : error.stack) : error))
-  process.exit(1)
+  const isWrongUse = error instanceof SettingError || (error instanceof TypeError && 'code' in error)
+  const isTold = isWrongUse || error instanceof AddressError
+  tellFailure(String(error instanceof Error ? (isTold ? error.message : error.stack) : error))
+  // 2: trying again does not mend it. An address that is taken may be free a moment later.
+  process.exit(isWrongUse ? 2 : 1)
 })

@@ -7,9 +7,13 @@ import { Arrivals } from './arrivals.ts'
 import type { Context } from './context.ts'
 import { isLoopback } from './exposure.ts'
 import { refuseWrongHosts } from './host-header.ts'
-import { SettingError } from './settings.ts'
 import { socketRoutes } from './socket.ts'
 import { acceptSockets } from './upgrade.ts'
+
+/** The address cannot be had: the message names the setting, and is all that the operator needs. */
+export class AddressError extends Error {
+  override readonly name = 'AddressError'
+}
 
 type Server = HttpServer | HttpsServer
 
@@ -41,7 +45,7 @@ const graceMs = 1500
 /**
  * Listens until it is closed.
  *
- * @throws SettingError when the address cannot be had, naming the setting.
+ * @throws AddressError when the address cannot be had, naming the setting.
  */
 export async function serve({
   host,
@@ -93,30 +97,30 @@ async function listenWithListhen(handler: RequestListener, hostname: string, por
   }).catch(() => undefined)
   if (listener?.address.port === wanted) return listener.server
   await listener?.close()
-  throw new SettingError(`PORT is ${wanted}: listhen does not listen there. Set PORT to another one.`)
+  throw new AddressError(`PORT is ${wanted}: listhen does not listen there. Set PORT to another one.`)
 }
 
 async function bind(server: SocketServer, hostname: string, port: number): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const refuse = (error: Error) => reject(toSettingError(error, hostname, port))
+  const refuse = (error: Error) => reject(toAddressError(error, hostname, port))
   server.once('error', refuse)
   server.listen(port, hostname, resolve)
   await promise
   server.off('error', refuse)
 }
 
-function toSettingError(error: NodeJS.ErrnoException, hostname: string, port: number): Error {
+function toAddressError(error: NodeJS.ErrnoException, hostname: string, port: number): Error {
   switch (error.code) {
     case 'EADDRINUSE':
-      return new SettingError(
+      return new AddressError(
         `PORT is ${port}: another program listens on ${hostname}:${port}. Set PORT to a free one.`,
       )
     case 'EACCES':
-      return new SettingError(`PORT is ${port}: this user may not listen there. Set PORT to 1024 or more.`)
+      return new AddressError(`PORT is ${port}: this user may not listen there. Set PORT to 1024 or more.`)
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return new SettingError(
+      return new AddressError(
         `HOST is "${hostname}": this machine has no such address. Set HOST to one that it has.`,
       )
     default:

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
-import { type Endpoint, httpAddress } from '../listeners/dsn.ts'
+import type { Endpoint } from '../listeners/dsn.ts'
 import { type BrokerFigures, brokerReadings } from './broker-readings.ts'
 import { exposition } from './exposition.ts'
 import { processReadings } from './process.ts'
@@ -37,17 +37,19 @@ export class MetricsDoor {
   get url(): string | undefined {
     const address = this.#server.address()
     if (typeof address !== 'object' || address === null) return undefined
-    return `${httpAddress({ ...this.#endpoint, port: address.port })}/metrics`
+    const { host } = this.#endpoint
+    return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}/metrics`
   }
 
   async start(): Promise<void> {
-    this.#server.listen(this.#endpoint)
+    const { host, port } = this.#endpoint
+    this.#server.listen({ host, port })
     try {
       await once(this.#server, 'listening')
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       throw new Error(
-        `metrics cannot use ${httpAddress(this.#endpoint)}: ${reason}. Set metrics (POSTERN_METRICS) to another address.`,
+        `metrics cannot use http://${host}:${port}: ${reason}. Set metrics (POSTERN_METRICS) to another address.`,
       )
     }
   }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { describe, expect, it } from 'vitest'
+import { Receiver } from '#client'
 import packageJson from '../../package.json' with { type: 'json' }
 import { runBrokerCommand, startBrokerCommand, startOnTerminal } from '../support/broker-command.ts'
 import { EventClient } from '../support/event-client.ts'
@@ -255,6 +256,29 @@ describe('broker topics', () => {
     expect(table.stdout).toMatch(
       /^topic +messages .*\nnews +2 .*\nnews\/sport +1 .*\nsms +1 .* 1 +5 bytes\n$/,
     )
+  })
+})
+
+describe('broker topics, where something could not be received', () => {
+  it('shows it in the grave of its topic', async () => {
+    const folder = await temporaryFolder()
+    const POSTERN_CONFIG = `${folder}/config.json`
+    await writeFile(POSTERN_CONFIG, JSON.stringify({ topics: { sms: { durable: true, maxDeliveries: 1 } } }))
+    const { requests } = await startBrokerProcess({ POSTERN_CONFIG })
+    const env = { POSTERN_BROKER: requests }
+    await runBrokerCommand(['publish', 'sms', 'Hello'], { env })
+    for await (const message of new Receiver({ topic: 'sms', broker: requests })) {
+      message.giveBack()
+      break
+    }
+    const lines = async () =>
+      (await runBrokerCommand(['topics', '--json'], { env })).stdout.trim().split('\n')
+    await expect
+      .poll(async () => (await lines()).map(line => JSON.parse(line)), { timeout: 10_000 })
+      .toMatchObject([
+        { topic: '$dead/sms', messages: 0, keptMessages: 1, keptBytes: 5 },
+        { topic: 'sms', messages: 1, keptMessages: 0 },
+      ])
   })
 })
 

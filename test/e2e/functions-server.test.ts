@@ -219,13 +219,13 @@ describe('functions/main.ts', () => {
     [['--host', 'apache'], {}, /^--host is "apache": .*\n$/],
     [['--port', '1'], {}, /^Unknown option '--port'.*\n$/],
     [[], { PORT: 'http' }, /^PORT is "http": allowed is a whole number from 0 to 65535\.\n$/],
-  ])('ends with one line for %j and %j', async (args, env, line) => {
+  ])('ends with 2 and one line for %j and %j', async (args, env, line) => {
     const { code, stderr } = await run(args, env)
-    expect(code).toBe(1)
+    expect(code).toBe(2)
     expect(stderr).toMatch(line)
   })
 
-  it.each(socketHostKinds)('ends with one line on a busy port on %s', async kind => {
+  it.each(socketHostKinds)('ends with 1 and one line on a busy port on %s', async kind => {
     const port = await busyPort()
     const { code, stdout, stderr } = await run(['--host', kind], { PORT: String(port) })
     expect(code).toBe(1)

@@ -184,7 +184,10 @@ export class KeptBroker {
         ledger: this.ledger,
         defer: task => this.#deferred.push(task),
         onRemoved: (topic, bytes) => this.keeper.room.remove(topic, 1, bytes),
-        onDead: (message, deliveries, reason) => this.dead.push(`${textOf(message)} ${deliveries} ${reason}`),
+        onDead: (message, deliveries, reason) => {
+          this.keeper.room.bury(message.topic, message.payload.length)
+          this.dead.push(`${textOf(message)} ${deliveries} ${reason}`)
+        },
         onExpired: () => {},
       },
     )

@@ -243,6 +243,10 @@ describe('a message that comes back', () => {
     expect(receiver.texts).toEqual(['bad', 'good', 'bad #2'])
     expect(broker.dead).toEqual(['bad 2 maxDeliveries'])
     expect((await readAll(broker.store, '$dead/sms')).map(textOf)).toEqual(['bad'])
+    expect([...broker.keeper.room.sizes]).toEqual([
+      ['sms', { messages: 1, bytes: 4 }],
+      ['$dead/sms', { messages: 1, bytes: 3 }],
+    ])
     const digger = broker.receive('$dead/sms')
     await broker.settle()
     expect(digger.texts).toEqual(['bad'])
@@ -251,6 +255,15 @@ describe('a message that comes back', () => {
     await broker.settle()
     expect(await readAll(broker.store)).toEqual([])
     expect(broker.keeper.room.messages).toBe(0)
+  })
+
+  it('takes the room of its topic in the grave too', async () => {
+    const broker = await new KeptBroker({ sms: { maxDeliveries: 1, maxKept: 1 } }).open()
+    const receiver = broker.receive()
+    await broker.publishAll('bad')
+    receiver.giveBack('bad')
+    await broker.settle()
+    expect(() => broker.publish('one more')).toThrow('topics.sms.maxKept')
   })
 
   it('goes to its grave at once when its receiver can never take it, and the next one there gets it', async () => {
@@ -447,7 +460,7 @@ describe('what is older than its topic keeps', () => {
     await broker.pass(50_000)
     await broker.publishAll('new')
     await broker.pass(20_000)
-    broker.receivers.expire(broker.keeper.room.topics(), broker.nowMs)
+    broker.receivers.expire(broker.keeper.room.topics, broker.nowMs)
     await broker.pass(1000)
     expect((await readAll(broker.store)).map(textOf)).toEqual(['held', 'old', 'new'])
     expect(broker.receivers.counters.expired).toBe(2)
@@ -466,7 +479,7 @@ describe('what is older than its topic keeps', () => {
     // Both have been read, and are handed out when that is noted.
     broker.store.hold()
     await broker.settle()
-    broker.receivers.expire(broker.keeper.room.topics(), broker.nowMs)
+    broker.receivers.expire(broker.keeper.room.topics, broker.nowMs)
     await broker.settle()
     broker.store.release()
     await broker.settle()
@@ -481,7 +494,7 @@ describe('what is older than its topic keeps', () => {
     for (let i = 0; i < 10; i++) await broker.publishAll(...texts(1, 100))
     await broker.pass(61_000)
     await broker.publishAll('new')
-    broker.receivers.expire(broker.keeper.room.topics(), broker.nowMs)
+    broker.receivers.expire(broker.keeper.room.topics, broker.nowMs)
     await broker.pass(1000)
     expect((await readAll(broker.store)).map(textOf)).toEqual(['new'])
   })
