@@ -33,6 +33,8 @@ in_background() {
     nap=
     trap 'kill "$nap" 2>/dev/null; exit 0' TERM
     trap '' HUP INT
+    # A TERM that came before the trap is lost. It comes when the program has ended.
+    kill -0 "$program" 2>/dev/null || exit 0
     "$@"
   ) &
 }
@@ -48,8 +50,6 @@ watch() {
   last=
   while :; do
     pause "$timeout_s"
-    # A TERM that came too early for the trap is lost.
-    kill -0 "$program" 2>/dev/null || return
     # Until it is up it may take as long as it needs.
     [ -e "$sign" ] || continue
     now=$(stat -c %y "$sign")
@@ -98,6 +98,7 @@ while :; do
   wait_for_program
   for helper in $watcher $killer; do
     kill "$helper" 2>/dev/null
+    wait "$helper"
   done
   rm -f "$sign"
   [ -z "$is_stopping" ] || exit 0

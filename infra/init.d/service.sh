@@ -31,7 +31,7 @@ start() {
   status && return 0
   install -d -o "$user" -g "$user" -m 0750 "$state"
   install -d -o "$user" -g adm -m 0750 /var/log/postern
-  # It belongs to the user of the service, so that logrotate may cut it as that user.
+  # Made here, or root would own it.
   [ -e "$log" ] || install -o "$user" -g adm -m 0640 /dev/null "$log"
   rm -f "$sign_file" "$pid_file"
   start-stop-daemon --start --quiet --background --make-pidfile --pidfile "$pid_file" --chuid "$user:$user" \

@@ -29,7 +29,7 @@ describeOnMachines('the .deb', () => {
 
     const state = (service: Service) => manager.state(machine, service)
     const pid = async (service: Service) =>
-      (await machine.run(`pgrep --full '/bin/node .*/${service}/main.js'`)).stdout.trim()
+      (await machine.run(`pgrep --oldest --full '/bin/node .*/${service}/main.js'`)).stdout.trim()
     const isEnabled = async (service: Service) =>
       (
         await machine.run(

@@ -17,7 +17,7 @@ describeOnMachines('the life of the services', () => {
     const log = (service: Service = 'broker') => sh(manager.log, service)
     /** The program itself, not who watches it. */
     const pid = async (service: Service = 'broker') =>
-      Number((await machine.run(`pgrep --full '/bin/node .*/${service}/main.js'`)).stdout.trim())
+      Number((await machine.run(`pgrep --oldest --full '/bin/node .*/${service}/main.js'`)).stdout.trim())
     const history = () => machine.sh(`${manager.prefix}/bin/broker history news`)
     const publish = async (text: string) => {
       const answer = await machine.sh(`curl -fsS -d '${text}' http://127.0.0.1:3000/message/news`)
@@ -79,6 +79,18 @@ describeOnMachines('the life of the services', () => {
       expect(await state()).toBe('running')
       await machine.sh('cat /root/right > /etc/postern/broker.config.jsonc')
     })
+
+    // The journal of systemd turns itself over.
+    if (manager.name !== 'systemd') {
+      it('goes on in its log when that is turned over', async () => {
+        const told = await log()
+        await machine.sh('logrotate --force /etc/logrotate.d/postern')
+        expect(await log()).toBe('')
+        expect(await machine.sh('cat /var/log/postern/broker.log.1')).toBe(told)
+        await sh(manager.reload)
+        await expect.poll(() => log(), { timeout: 10_000 }).toMatch(/^\{.*"reloaded".*\}\n$/)
+      })
+    }
 
     it('is back within 2 s when it is killed, with everything that it had', async () => {
       const before = await pid()
