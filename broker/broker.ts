@@ -197,15 +197,15 @@ export class Broker implements KeptBatchLog {
     this.#receipts.close(request)
   }
 
-  logKeptBatch(writer: BatchWriter, rows: readonly KeptRow[]): Position | undefined {
+  logKeptBatch(unplaced: Batch, rows: readonly KeptRow[]): Position | undefined {
     this.commit()
     const beginning = this.#next()
-    const batch = writer.finish(beginning)
+    const batch = placeBatch(unplaced, beginning)
     const { epoch, first } = beginning
     const timeMs = this.#parts.clock.nowMs()
-    const keyed = rows.flatMap(({ topic, idempotency }, i) =>
-      idempotency ? { ...idempotency, topic, epoch, offset: first + i, timeMs } : [],
-    )
+    const keyed: KeyEntry[] = []
+    for (const [i, { topic, idempotency }] of rows.entries())
+      if (idempotency) keyed.push({ ...idempotency, topic, epoch, offset: first + i, timeMs })
     if (!this.#journal(batch, keyed, rows.at(-1)?.number)) return undefined
     for (const entry of keyed) this.#parts.keys.remember(entry)
     this.#passOn(batch)

@@ -56,6 +56,8 @@ export interface LedgerParts {
   /** @returns what ends the timer. */
   readonly timer: (delayMs: number, callback: () => void) => () => void
   readonly defer: (task: () => void) => void
+  /** These are about to be kept: what can be made ready for that costs nobody's time while the store writes. */
+  readonly onWriting: (rows: readonly KeptRow[]) => void
   /** In the order of their numbers. */
   readonly onKept: (kept: readonly Kept[]) => void
   readonly onTrouble: (trouble: LedgerTrouble) => void
@@ -92,6 +94,7 @@ interface Work {
   readonly steps: readonly Step[]
   /** Whether it may have been kept although its commit was not confirmed. */
   isInDoubt: boolean
+  isPrepared: boolean
 }
 
 /**
@@ -232,6 +235,7 @@ export class KeptLedger {
     this.#parts.defer(() => {
       this.#isDeferred = false
       this.#write()
+      this.#prepare()
     })
   }
 
@@ -246,6 +250,14 @@ export class KeptLedger {
       () => this.#written(work),
       (error: unknown) => this.#failed(work, error),
     )
+  }
+
+  /** Uses the time in which the store writes. */
+  #prepare(): void {
+    const work = this.#work
+    if (!work || work.isPrepared) return
+    work.isPrepared = true
+    if (work.added.length > 0) this.#parts.onWriting(work.change.add)
   }
 
   #gather(): Work | undefined {
@@ -275,7 +287,7 @@ export class KeptLedger {
       ),
       loggedThrough: this.loggedThrough,
     }
-    return { change, last: this.#last, added, steps, isInDoubt: false }
+    return { change, last: this.#last, added, steps, isInDoubt: false, isPrepared: false }
   }
 
   #written(work: Work): void {
@@ -289,6 +301,7 @@ export class KeptLedger {
     this.#write()
     if (work.added.length > 0) this.#parts.onKept(work.added)
     for (const { done } of work.steps) done()
+    this.#prepare()
     this.#idle()
   }
 

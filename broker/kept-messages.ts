@@ -43,6 +43,7 @@ export class KeptMessages {
       monotonicMs: clock.monotonicMs,
       timer: parts.timer,
       defer: setImmediate,
+      onWriting: rows => this.#log?.prepare(rows),
       onKept: kept => this.keeper.take(kept),
       onTrouble: trouble => this.#tell(trouble),
     })

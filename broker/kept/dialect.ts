@@ -23,6 +23,8 @@ export interface Dialect {
   /** Statements for each new connection. */
   readonly prelude: readonly string[]
   readonly begin: string
+  /** Where the connector says how many rows a statement has changed. */
+  readonly changed: string
   /** Appended to a read whose row is written next. */
   readonly lock: string
   readonly toText: (text: string) => Bound
@@ -47,6 +49,7 @@ export const sqlite: Dialect = {
   // FULL: a commit has been synced when it returns, which in WAL mode is one sync of one file.
   prelude: ['PRAGMA journal_mode = WAL', 'PRAGMA synchronous = FULL', 'PRAGMA busy_timeout = 2000'],
   begin: 'BEGIN IMMEDIATE',
+  changed: 'changes',
   lock: '',
   toText: text => text,
   fromText: String,
@@ -75,6 +78,7 @@ export const mysql: Dialect = {
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES', innodb_lock_wait_timeout = 2, autocommit = 1",
   ],
   begin: 'START TRANSACTION',
+  changed: 'affectedRows',
   lock: ' FOR UPDATE',
   toText: text => Buffer.from(text),
   fromText: value => (value instanceof Uint8Array ? decoder.decode(value) : String(value)),

@@ -1,13 +1,13 @@
 import type { KeptKey, KeptRow } from './store.ts'
 
 /**
- * Rows on their way from one thread to another: figures and payloads in two buffers that change hands. Cloned one by
- * one, the objects, texts and buffers of rows would cost more than their insertion.
+ * Rows on their way from one thread to another: figures and payloads in one buffer, which changes hands or is seen by
+ * both. Cloned one by one, the objects, texts and buffers of rows would cost more than their insertion.
  */
-export interface PackedRows {
+export interface PackedRows<B extends ArrayBufferLike = ArrayBufferLike> {
   /** Of each row `width` figures. */
-  readonly figures: Float64Array<ArrayBuffer>
-  readonly payloads: Uint8Array<ArrayBuffer>
+  readonly figures: Float64Array<B>
+  readonly payloads: Uint8Array<B>
   /** Each topic with its type once. */
   readonly labels: readonly Label[]
   /** Of rows that have one, by their places. */
@@ -22,9 +22,17 @@ interface Label {
 /** Number, time, deliveries, whether it is binary, place of its label, end of its payload. */
 const width = 6
 
-export function packRows(rows: readonly KeptRow[]): PackedRows {
-  const figures = new Float64Array(width * rows.length)
-  const payloads = new Uint8Array(rows.reduce((sum, { payload }) => sum + payload.length, 0))
+/** @param allocate gives at least so many bytes. */
+export function packRows<B extends ArrayBufferLike>(
+  rows: readonly KeptRow[],
+  allocate: (bytes: number) => B,
+): PackedRows<B> {
+  let payloadBytes = 0
+  for (const { payload } of rows) payloadBytes += payload.length
+  const figureBytes = Float64Array.BYTES_PER_ELEMENT * width * rows.length
+  const buffer = allocate(figureBytes + payloadBytes)
+  const figures = new Float64Array(buffer, 0, width * rows.length)
+  const payloads = new Uint8Array(buffer, figureBytes, payloadBytes)
   const labels = new Labels()
   const keys = new Map<number, KeptKey>()
   let end = 0
@@ -81,9 +89,4 @@ class Labels {
     this.#places.set(name, this.#place)
     return this.#place
   }
-}
-
-/** What is handed over with the rows. */
-export function buffersOf({ figures, payloads }: PackedRows): ArrayBuffer[] {
-  return [figures.buffer, payloads.buffer]
 }

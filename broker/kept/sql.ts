@@ -71,19 +71,12 @@ export class SqlStore implements KeptStore {
   apply(change: Change): Promise<void> {
     return this.#inTurn(() =>
       this.#transact(async () => {
-        const state = await this.#own()
-        const given = [...change.add.map(({ number }) => number), ...change.move.map(({ to }) => to)]
-        const last = given.reduce((most, number) => Math.max(most, number), 0)
-        // Its commit was not confirmed, and came about: numbers are given in the order of the changes.
-        if (given.length > 0 && state.last >= last) return
+        const last = highestOf(change)
+        if (!(await this.#advance(last, change.loggedThrough)) && (await this.#isKept(last))) return
         await this.#add(change.add)
         await this.#move(change.move)
         await this.#count(change.deliveries)
         await this.#remove(change.remove)
-        await this.#run(`UPDATE ${this.#table}_state SET last = ?, logged = ? WHERE id = 1`, [
-          Math.max(state.last, last),
-          Math.max(state.loggedThrough, change.loggedThrough),
-        ])
       }),
     )
   }
@@ -166,6 +159,29 @@ export class SqlStore implements KeptStore {
       last: Number(found['last']),
       loggedThrough: Number(found['logged']),
     }
+  }
+
+  /**
+   * Notes how far a change takes the store. The write locks the state as {@link #own} does, and reads nothing.
+   *
+   * @param last the highest number that the change gives, 0 when it gives none.
+   * @returns false when the store is another broker's, has come so far already, or had nothing to note.
+   */
+  async #advance(last: number, loggedThrough: number): Promise<boolean> {
+    const owner = this.#dialect.toText(this.#owner)
+    const changed = await this.#run(
+      `UPDATE ${this.#table}_state SET last = CASE WHEN last < ? THEN ? ELSE last END, logged = CASE WHEN logged < ? THEN ? ELSE logged END WHERE id = 1 AND owner = ? AND (last < ? OR ? = 0)`,
+      [last, last, loggedThrough, loggedThrough, owner, last, last],
+    )
+    // Taken for done already, what is being kept would be left out.
+    if (typeof changed !== 'number') throw new KeptStoreError('it does not say what a statement has changed')
+    return changed > 0
+  }
+
+  /** Whether a change is in the store whose commit was not confirmed: numbers are given in the order of the changes. */
+  async #isKept(last: number): Promise<boolean> {
+    const state = await this.#own()
+    return last > 0 && state.last >= last
   }
 
   async #add(rows: readonly KeptRow[]): Promise<void> {
@@ -268,8 +284,10 @@ export class SqlStore implements KeptStore {
     return rows.filter(isRecord)
   }
 
-  async #run(sql: string, bound: readonly Bound[]): Promise<void> {
-    await this.#database.prepare(sql).run(...asPrimitives(bound))
+  /** @returns how many rows it has changed, where the connector tells. */
+  async #run(sql: string, bound: readonly Bound[]): Promise<unknown> {
+    const told = await this.#database.prepare(sql).run(...asPrimitives(bound))
+    return Reflect.get(told, this.#dialect.changed)
   }
 
   /** Appends the values of a row, in the order of the columns. */
@@ -325,6 +343,11 @@ function statementSize(left: number): number {
 /** The connectors bind bytes as well, which db0's types leave out. */
 function asPrimitives(bound: readonly Bound[]): Primitive[] {
   return bound as Primitive[]
+}
+
+/** The highest number that a change gives, 0 when it gives none. */
+function highestOf({ add, move }: Change): number {
+  return Math.max(0, add.at(-1)?.number ?? 0, ...move.map(({ to }) => to))
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -43,8 +43,7 @@ class CachedStatement implements Statement {
 
   async run(...params: Primitive[]): Promise<{ success: boolean }> {
     const statement = this.#prepared ?? (await this.#ready())
-    statement.run(...asInput(params))
-    return { success: true }
+    return { success: true, ...statement.run(...asInput(params)) }
   }
 
   bind(...params: Primitive[]): PreparedStatement {

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { createDatabase } from 'db0'
 import { sqlite } from './dialect.ts'
-import { buffersOf, packRows, unpackRows } from './packed-rows.ts'
+import { packRows, unpackRows } from './packed-rows.ts'
 import { SqlStore } from './sql.ts'
 import type { SqliteAnswer, SqliteCall, SqliteOptions, SqliteResult } from './sqlite.ts'
 import { sqliteConnector } from './sqlite-connector.ts'
@@ -16,7 +16,7 @@ const store = new SqlStore(createDatabase(sqliteConnector(path)), sqlite, table,
 
 parentPort?.on('message', ({ id, call }: { id: number; call: SqliteCall }) => {
   perform(call).then(
-    result => answer({ id, result }, 'page' in result ? buffersOf(result.page) : []),
+    result => answer({ id, result }, 'page' in result ? [result.page.payloads.buffer] : []),
     (error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error)
       const { isCertain, isTaken } =
@@ -35,7 +35,7 @@ async function perform(call: SqliteCall): Promise<SqliteResult> {
       return {}
     case 'read': {
       const { rows, more } = await store.read(call.query)
-      return { page: packRows(rows), more }
+      return { page: packRows(rows, bytes => new ArrayBuffer(bytes)), more }
     }
     case 'close':
       await store.close()

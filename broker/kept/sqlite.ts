@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
-import { buffersOf, type PackedRows, packRows, unpackRows } from './packed-rows.ts'
+import { type PackedRows, packRows, unpackRows } from './packed-rows.ts'
+import { SharedMemory } from './shared-memory.ts'
 import {
   type Change,
   type KeptPage,
@@ -20,14 +21,17 @@ export interface SqliteOptions {
 /** What the thread is asked. */
 export type SqliteCall =
   | { readonly what: 'open' }
-  | { readonly what: 'apply'; readonly change: Omit<Change, 'add'> & { readonly add: PackedRows } }
+  | {
+      readonly what: 'apply'
+      readonly change: Omit<Change, 'add'> & { readonly add: PackedRows<SharedArrayBuffer> }
+    }
   | { readonly what: 'read'; readonly query: KeptQuery }
   | { readonly what: 'close' }
 
 /** What comes of it. */
 export type SqliteResult =
   | { readonly state: KeptState }
-  | { readonly page: PackedRows; readonly more: boolean }
+  | { readonly page: PackedRows<ArrayBuffer>; readonly more: boolean }
   | Readonly<Record<string, never>>
 
 /** What it answers. */
@@ -49,6 +53,7 @@ const threadLimits = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 }
 /** Kept messages in a file of SQLite, by a thread of its own. */
 export class SqliteStore implements KeptStore {
   readonly #options: SqliteOptions
+  readonly #memory = new SharedMemory()
   readonly #pending = new Map<number, Pending>()
   #worker: Worker | undefined
   #lastId = 0
@@ -64,8 +69,12 @@ export class SqliteStore implements KeptStore {
   }
 
   async apply(change: Change): Promise<void> {
-    const add = packRows(change.add)
-    await this.#call({ what: 'apply', change: { ...change, add } }, buffersOf(add))
+    const add = packRows(change.add, bytes => this.#memory.take(bytes))
+    try {
+      await this.#call({ what: 'apply', change: { ...change, add } })
+    } finally {
+      this.#memory.giveBack(add.payloads.buffer)
+    }
   }
 
   async read(query: KeptQuery): Promise<KeptPage> {
@@ -87,20 +96,20 @@ export class SqliteStore implements KeptStore {
     await this.#worker.terminate()
   }
 
-  async #call(call: SqliteCall, handedOver: readonly ArrayBuffer[] = []): Promise<SqliteResult> {
+  async #call(call: SqliteCall): Promise<SqliteResult> {
     if (!this.#worker) {
       this.#worker = this.#start()
       // After a thread that has ended.
       if (call.what !== 'open') await this.#ask(this.#worker, { what: 'open' })
     }
-    return this.#ask(this.#worker, call, handedOver)
+    return this.#ask(this.#worker, call)
   }
 
-  #ask(worker: Worker, call: SqliteCall, handedOver: readonly ArrayBuffer[] = []): Promise<SqliteResult> {
+  #ask(worker: Worker, call: SqliteCall): Promise<SqliteResult> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId
       this.#pending.set(id, { resolve, reject })
-      worker.postMessage({ id, call }, handedOver)
+      worker.postMessage({ id, call })
     })
   }
 

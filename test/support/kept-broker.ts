@@ -170,6 +170,7 @@ export class KeptBroker {
       monotonicMs: () => this.nowMs,
       timer: (delayMs, callback) => this.#time(delayMs, callback),
       defer: task => this.#deferred.push(task),
+      onWriting: () => {},
       onKept: kept => this.keeper.take(kept),
       onTrouble: trouble => this.troubles.push(trouble),
     })
