@@ -139,9 +139,9 @@ describe('the file', () => {
   })
 
   it('that is broken is told with its name and the line', () => {
-    expect(complaint('{\n  "data": "x",\n  "tailBytes" 5\n}')).toMatch(/broker\.config\.jsonc:3: \w+\.$/)
-    expect(complaint('')).toMatch(/broker\.config\.jsonc:1: \w+\.$/)
-    expect(complaint('{}\n\nmore')).toMatch(/broker\.config\.jsonc:3: \w+\.$/)
+    expect(complaint('{\n  "data": "x",\n  "tailBytes" 5\n}')).toMatch(/broker\.config\.jsonc:3: [\w ]+\.$/)
+    expect(complaint('')).toMatch(/broker\.config\.jsonc:1: [\w ]+\.$/)
+    expect(complaint('{}\n\nmore')).toMatch(/broker\.config\.jsonc:3: [\w ]+\.$/)
   })
 
   it.each(['[]', '"data"', 'null', '5'])('that holds %s is not one', content =>
