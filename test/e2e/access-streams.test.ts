@@ -139,6 +139,7 @@ it('the first rule ends what was open to everybody, who may come again if it all
 it('nothing is told to anybody before the broker has said whether there are rules', async () => {
   const { broker, status, publish } = await started([rule('user:amy', ['**'], ['**'])])
   expect(await publish('news', 'secret', amy)).toBe(201)
+  expect(await status('/event/news', {})).toBe(401)
   await broker.stop()
   const { url: early } = await startFunctionsProcess(broker.requests)
   const stranger = await EventReader.open(init => fetch(`${early}/event/news?history=10`, init))
