@@ -21,6 +21,22 @@ export function admit(event: H3Event, context: Context): Pass | Promise<Pass> {
   return context.gate.enter(credentialOf(event.req.headers), address)
 }
 
+/**
+ * Lets the client of a request in for something that it may do now. Asked before a body is read, and again when it has come.
+ * Threat: a body that takes its time, and outlives the right to send it.
+ *
+ * @throws PosternError as {@link admit} does, and what `refusal` gives
+ */
+export async function admitFor(
+  event: H3Event,
+  context: Context,
+  refusal: (rights: Rights) => PosternError | undefined,
+): Promise<Pass> {
+  const pass = await admit(event, context)
+  demand(refusal(pass.rights))
+  return pass
+}
+
 /** Goes on where nothing speaks against it. */
 export function demand(refusal: PosternError | undefined): void {
   if (refusal) throw refusal

@@ -1,7 +1,8 @@
 import type { H3, H3Event, HTTPResponse } from 'h3'
 import { mayPublish } from '#auth'
+import type { Rights } from '#protocol'
 import { defaultTopicOf } from './address.ts'
-import { admit, demand } from './admission.ts'
+import { admitFor } from './admission.ts'
 import { readBody } from './body.ts'
 import { type Context, sharedContext } from './context.ts'
 import { openEventStream } from './event.ts'
@@ -32,11 +33,12 @@ export function broadcastRoutes(context: Context): H3 {
 async function broadcast(event: H3Event, context: Context): Promise<HTTPResponse> {
   const { backbone, limits } = context
   const topic = await defaultTopicOf(backbone)
-  const pass = await admit(event, context)
-  demand(mayPublish(pass.rights, topic))
+  const refusal = (rights: Rights) => mayPublish(rights, topic)
+  await admitFor(event, context, refusal)
   const maxPayloadBytes = await maxPayloadBytesOf(backbone)
   const body = await readBody(event, formBytes(maxPayloadBytes), limits.bodyMs)
   if (body === undefined) throw payloadTooLarge(maxPayloadBytes)
+  const pass = await admitFor(event, context, refusal)
   const fields = await parseForm(body, event.req.headers.get('content-type'))
   const from = fields.get('from') ?? ''
   const text = fields.get('text') ?? ''

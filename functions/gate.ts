@@ -69,7 +69,7 @@ export class Gate {
     const known = this.#passes.get(key)
     if (!known || known.isOver) {
       const asked = this.#asked.get(key) ?? this.#ask(key, authorize)
-      return asked.then(pass => pass?.for(authorize) ?? openPass)
+      return asked.then(pass => pass?.for(authorize) ?? this.enter(credential, address))
     }
     this.#passes.delete(key)
     this.#passes.set(key, known)

@@ -1,7 +1,7 @@
 import type { H3Event } from 'h3'
 import type { Backbone } from '#client'
-import { PosternError } from '#protocol'
-import { demand } from './admission.ts'
+import { PosternError, type Rights } from '#protocol'
+import { admitFor, demand } from './admission.ts'
 import { readBody } from './body.ts'
 import type { Context } from './context.ts'
 import type { Pass } from './pass.ts'
@@ -23,22 +23,25 @@ export function payloadTooLarge(maxPayloadBytes: number): PosternError {
 }
 
 /**
- * The body of a request as a payload, counted for whoever publishes it.
+ * The body of a request as a payload, counted for whoever publishes it, and who that is.
  *
- * @throws PosternError `PAYLOAD_TOO_LARGE`, `RATE_LIMITED`, `REQUEST_TIMEOUT`, `INVALID_REQUEST`, `BROKER_UNAVAILABLE`
+ * @param refusal why a client may not publish it, asked before the body is read and when it has come.
+ * @throws PosternError as {@link admitFor} does; `PAYLOAD_TOO_LARGE`, `RATE_LIMITED`, `REQUEST_TIMEOUT`, `INVALID_REQUEST`, `BROKER_UNAVAILABLE`
  */
 export async function readPayload(
   event: H3Event,
   context: Context,
-  pass: Pass,
+  refusal: (rights: Rights) => PosternError | undefined,
   door: Door,
-): Promise<Uint8Array> {
+): Promise<{ readonly payload: Uint8Array; readonly pass: Pass }> {
   const { backbone, limits } = context
+  await admitFor(event, context, refusal)
   const limit = await maxPayloadBytesOf(backbone)
   const payload = await readBody(event, limit, limits.bodyMs)
   if (payload === undefined) throw payloadTooLarge(limit)
+  const pass = await admitFor(event, context, refusal)
   countPublish(event, context, pass, door, payload.length)
-  return payload
+  return { payload, pass }
 }
 
 /** Counts a message that came through a door. @throws PosternError `RATE_LIMITED` */

@@ -1,8 +1,8 @@
 import type { H3, H3Event, HTTPResponse } from 'h3'
 import { mayPublish } from '#auth'
-import { PosternError, parseType } from '#protocol'
+import { PosternError, parseType, type Rights } from '#protocol'
 import { defaultTopicOf, topicOfPath } from './address.ts'
-import { admit, demand, publishingAs } from './admission.ts'
+import { publishingAs } from './admission.ts'
 import { type Context, sharedContext } from './context.ts'
 import { readPayload } from './limits.ts'
 import { isBinary } from './media-type.ts'
@@ -37,9 +37,8 @@ async function publishBody(event: H3Event, context: Context): Promise<HTTPRespon
   const type = parseType(query.text('type') ?? '')
   const options = publishOptionsOf(event)
   const topic = pathTopic ?? (await defaultTopicOf(backbone))
-  const pass = await admit(event, context)
-  demand(mayPublish(pass.rights, topic))
-  const payload = await readPayload(event, context, pass, 'message')
+  const refusal = (rights: Rights) => mayPublish(rights, topic)
+  const { payload, pass } = await readPayload(event, context, refusal, 'message')
   const binary = isBinary(event.req.headers.get('content-type'), payload)
   const { id } = await backbone.publish({ topic, type, binary, payload }, publishingAs(pass, options))
   return answerJson({ id, topic }, 201)

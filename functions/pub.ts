@@ -1,6 +1,5 @@
 import { type H3, type H3Event, HTTPResponse } from 'h3'
 import { mayPublish } from '#auth'
-import { admit, demand } from './admission.ts'
 import type { Context } from './context.ts'
 import { readPayload } from './limits.ts'
 import { isBinary } from './media-type.ts'
@@ -51,9 +50,7 @@ export async function publishBody(
   door: Door,
 ): Promise<HTTPResponse> {
   const { backbone } = context
-  const pass = await admit(event, context)
-  demand(mayPublish(pass.rights, publicTopic))
-  const payload = await readPayload(event, context, pass, door)
+  const { payload } = await readPayload(event, context, rights => mayPublish(rights, publicTopic), door)
   const binary = isBinary(event.req.headers.get('content-type'), payload)
   await backbone.publish({ topic, type: '', binary, payload })
   return new HTTPResponse(null, { status: 200, headers: { 'content-length': '0' } })

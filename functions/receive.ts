@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { mayReceive } from '#auth'
 import { type Code, PosternError, parseId, parseReceivedTopic, type Rights } from '#protocol'
 import { defaultTopicOf, receivedTopicOfPath } from './address.ts'
-import { admit, demand } from './admission.ts'
+import { admit, admitFor, demand } from './admission.ts'
 import { readBody } from './body.ts'
 import { type Context, sharedContext } from './context.ts'
 import { refuseForeignPage } from './cross-origin.ts'
@@ -99,7 +99,7 @@ const acknowledgement = v.object({
 
 async function acknowledge(event: H3Event, context: Context): Promise<HTTPResponse> {
   const { backbone } = context
-  const { rights } = await admit(event, context)
+  await admit(event, context)
   const body = await readBody(event, largestBodyBytes, context.limits.bodyMs)
   if (body === undefined)
     throw new PosternError(
@@ -111,7 +111,7 @@ async function acknowledge(event: H3Event, context: Context): Promise<HTTPRespon
     throw new PosternError('INVALID_REQUEST', 'The body must be JSON: {"topic": "…", "ids": ["…"]}.')
   const topic =
     told.output.topic === undefined ? await defaultTopicOf(backbone) : parseReceivedTopic(told.output.topic)
-  demand(mayReceive(rights, topic))
+  await admitFor(event, context, rights => mayReceive(rights, topic))
   const ids = [...new Set(told.output.ids)]
   const unknown = ids.length > 0 ? await backbone.acknowledge(topic, ids).catch(throwAs(unacknowledged)) : []
   const strange = new Set(unknown)

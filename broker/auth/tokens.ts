@@ -9,6 +9,9 @@ const maxTokenBytes = 8192
 /** What a token may be ahead of this clock (`nbf`). Its end is not put off. */
 const aheadS = 5
 
+/** What a `Date` can hold (ECMA-262, 21.4.1.1). */
+const maxTimeMs = 8.64e15
+
 /** Bytes of UTF-8 in the name of a token's bearer: it stands beside idempotency keys. */
 const maxNameBytes = 200
 
@@ -55,8 +58,9 @@ export class Tokens {
     if (this.#keys.length === 0) return refusal('Tokens are not taken here.', 'the setting tokens has no key')
     if (isLonger(token, maxTokenBytes)) return refusal(`The token is longer than ${maxTokenBytes} bytes.`)
     const { decodeProtectedHeader } = await import('jose')
-    const algorithm = triedValue(() => decodeProtectedHeader(token).alg)
-    if (algorithm === undefined) return refusal('The token is no signed JWT.')
+    // What it says is not looked at by anybody before, whatever its types promise.
+    const algorithm: unknown = triedValue(() => decodeProtectedHeader(token).alg)
+    if (typeof algorithm !== 'string') return refusal('The token is no signed JWT.')
     const keys = this.#keys.filter(key => names[key.algorithm].includes(algorithm))
     if (keys.length === 0) {
       const accepted = this.#keys.map(key => key.algorithm).join(', ')
@@ -103,9 +107,13 @@ const badSignature: TokenRefusal = refusal(
 )
 
 function bearerOf(payload: JWTPayload, key: Key, nowMs: number): TokenBearer | TokenRefusal {
-  const { exp = 0, aud, sub, iss } = payload
+  const { exp = 0, aud } = payload
+  const { sub, iss }: Readonly<Record<string, unknown>> = payload
   const expiresMs = exp * 1000
   if (expiresMs <= nowMs) return expired(payload, key)
+  if (expiresMs > maxTimeMs) return wrongClaim('exp', payload, key)
+  if (!isTextOrNone(sub)) return wrongClaim('sub', payload, key)
+  if (!isTextOrNone(iss)) return wrongClaim('iss', payload, key)
   // RFC 7519, 4.1.3: whoever is not named must not take it.
   if (key.audience === '' && aud !== undefined) return wrongClaim('aud', payload, key)
   const roles = rolesOf(payload[key.rolesClaim])
@@ -145,12 +153,12 @@ function scopeOf(claim: unknown): TopicScope | 'wrong' | undefined {
 }
 
 function expired({ exp, sub }: JWTPayload, { setting }: Key): TokenRefusal {
-  return refusal('The token has expired.', `exp is ${exp}, sub ${sub}, ${setting}`)
+  return refusal('The token has expired.', `exp is ${exp}, sub ${shown(sub)}, ${setting}`)
 }
 
 function wrongClaim(claim: string, payload: JWTPayload, { setting, audience, issuer }: Key): TokenRefusal {
   const found = payload[claim]
-  const is = `${claim} is ${found === undefined ? 'missing' : JSON.stringify(found)}, sub ${payload.sub}, ${setting}`
+  const is = `${claim} is ${found === undefined ? 'missing' : JSON.stringify(found)}, sub ${shown(payload.sub)}, ${setting}`
   switch (claim) {
     case 'exp':
       return refusal('The token does not say when it expires (exp).', is)
@@ -165,8 +173,17 @@ function wrongClaim(claim: string, payload: JWTPayload, { setting, audience, iss
   }
 }
 
+/** Threat: an object whose `toString` is none, which cannot be part of a text. */
+function shown(claim: unknown): string | undefined {
+  return typeof claim === 'string' ? claim : JSON.stringify(claim)
+}
+
 function refusal(told: string, more?: string): TokenRefusal {
   return { told, full: more === undefined ? told : `${told} ${more}` }
+}
+
+function isTextOrNone(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === 'string'
 }
 
 function isTexts(value: unknown): value is string[] {

@@ -17,14 +17,20 @@ type Question = Omit<AuthorizeRequest, 'op' | 'seq'>
 /** Asks a broker what clients may do. */
 export class Authorizations {
   readonly #link: Pick<Link, 'ready' | 'request'>
+  readonly #onAccess: (access: Access) => void
   readonly #calls = {
     none: new SharedCalls<AuthorizeReply>(maxAtOnce),
     password: new SharedCalls<AuthorizeReply>(maxAtOnce),
     token: new SharedCalls<AuthorizeReply>(maxAtOnce),
   }
 
-  constructor(link: Pick<Link, 'ready' | 'request'>) {
+  /**
+   * @param onAccess told, in the order of all that the broker says, under which rules it has answered. Threat: rules that
+   * hold for a moment, between two positions, would give rights that nobody ever takes back.
+   */
+  constructor(link: Pick<Link, 'ready' | 'request'>, onAccess: (access: Access) => void) {
     this.#link = link
+    this.#onAccess = onAccess
   }
 
   /**
@@ -46,10 +52,12 @@ export class Authorizations {
     }
   }
 
-  async #request(question: Question): Promise<AuthorizeReply> {
-    const { head } = await this.#link.request({ op: 'authorize', ...question }, timeoutMs)
-    if (head.op !== 'authorize') throw new PosternError('INTERNAL')
-    return head
+  #request(question: Question): Promise<AuthorizeReply> {
+    return this.#link.request({ op: 'authorize', ...question }, timeoutMs).then(({ head }) => {
+      if (head.op !== 'authorize') throw new PosternError('INTERNAL')
+      this.#onAccess(head.access)
+      return head
+    })
   }
 }
 

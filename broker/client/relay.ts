@@ -158,7 +158,7 @@ export class Relay implements Backbone {
       tell: steps => this.#tellReceives(steps),
     })
     this.#inquiries = new Inquiries(this.#link)
-    this.#authorizations = new Authorizations(this.#link)
+    this.#authorizations = new Authorizations(this.#link, access => this.#accessWatch.take(access))
     this.#outbox = new Outbox(this.#link, options.maxPendingBytes)
   }
 

@@ -219,7 +219,7 @@ export class Requests {
         ? authority.login(credential, address)
         : authority.authorize(credential, address).then(rights => ({ rights }))
     outcome.then(
-      found => reply([encodeHead({ op: 'authorize', seq, ...found })]),
+      found => reply([encodeHead({ op: 'authorize', seq, access: authority.access, ...found })]),
       (error: unknown) => {
         const told = error instanceof PosternError ? error : new PosternError('INTERNAL')
         reply([encodeHead({ op: 'error', seq, error: told.toBody() })])

@@ -251,7 +251,11 @@ function isReply(head: Fields): head is Fields & Reply {
     case 'position':
       return typeof head['epoch'] === 'string' && isCount(head['last']) && isAccess(head['access'])
     case 'authorize':
-      return isRights(head['rights']) && (head['token'] === undefined || typeof head['token'] === 'string')
+      return (
+        isRights(head['rights']) &&
+        isAccess(head['access']) &&
+        (head['token'] === undefined || typeof head['token'] === 'string')
+      )
     case 'pull':
       return isCount(head['pullers'])
     case 'receive':

@@ -209,6 +209,8 @@ export interface AuthorizeReply {
   readonly op: 'authorize'
   readonly seq: number
   readonly rights: Rights
+  /** What the rights come from. */
+  readonly access: Access
   /** What stands for the name and the password, where that was asked for and there are rules. */
   readonly token?: string
 }

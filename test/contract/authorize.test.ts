@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Backbone, Relay } from '#client'
-import { openRights } from '#protocol'
+import { openRights, type Rights } from '#protocol'
 import { MemoryBackbone } from '../support/memory-backbone.ts'
 import { startBrokerProcess, temporaryFolder } from '../support/processes.ts'
 import { secret, signed } from '../support/token-keys.ts'
@@ -137,6 +137,19 @@ describe.each([
   it('has nobody log in where there are no rules', async () => {
     const { backbone } = await opened([])
     await expect(backbone.login('amy', 'secret', '')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
+  it.each([
+    { found: 'no rules', next: [], isChanged: ({ isOpen }: Rights) => isOpen },
+    { found: 'other rules', next: [rules[1] ?? {}], isChanged: ({ grants }: Rights) => grants.length === 0 },
+  ])('knows of $found as soon as a client is answered by them', async ({ next, isChanged }) => {
+    const { backbone, change } = await opened()
+    const before = backbone.access
+    await change(next)
+    while (!isChanged(await backbone.authorize({ kind: 'none' }, '192.0.2.1'))) {}
+    // Threat: rules that hold for a moment would have let in somebody whom nobody asks again.
+    expect(backbone.access?.version).not.toBe(before?.version)
+    expect(backbone.access?.isOpen).toBe(next.length === 0)
   })
 
   it('tells of a change of the rules, and asks anew from then on', async () => {

@@ -111,6 +111,39 @@ it('a reload ends what the new rules do not allow, and leaves the rest alone', a
   expect(String(await listener.until(() => listener.payloads[0]))).toBe('still there')
 })
 
+it('a body that comes slowly does not outlive the right to send it', async () => {
+  const { url, reload, follow } = await started([rule('user:amy', ['**'], ['**'])])
+  const rest = Promise.withResolvers<void>()
+  const slowly = (path: string, type: string, [first, second]: readonly [string, string]) => {
+    const body = new ReadableStream({
+      async start(controller) {
+        controller.enqueue(Buffer.from(first))
+        await rest.promise
+        controller.enqueue(Buffer.from(second))
+        controller.close()
+      },
+    })
+    const headers = { ...amy, 'content-type': type }
+    const request = { method: 'POST', body, headers, duplex: 'half' }
+    return fetch(`${url}${path}`, request)
+  }
+  const answers = [
+    ...['/message/news', '/pub/news', '/push/news', '/bus/news'].map(path =>
+      slowly(path, 'text/plain', ['a', 'b']),
+    ),
+    slowly('/message/broadcast', 'application/x-www-form-urlencoded', ['from=amy', '&text=b']),
+    slowly('/ack', 'application/json', ['{"topic": "sms",', ' "ids": []}']),
+  ]
+  const events = await follow('/event/news', amy)
+  await events.begun()
+  await reload([rule('user:bob', ['**'], ['**'])])
+  await events.ended()
+  rest.resolve()
+  expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(answers.map(() => 403))
+  const past = await fetch(`${url}/history?topic=news&topic=chat`, { headers: bob })
+  expect((await past.json()).messages).toEqual([])
+})
+
 it('whoever leaves the list of users loses what is open', async () => {
   const { setUsers, follow, status } = await started([rule('user:*', ['**'])])
   const [gone, staying] = [await follow('/event/news', bob), await follow('/event/news', amy)]
@@ -139,6 +172,7 @@ it('the first rule ends what was open to everybody, who may come again if it all
 it('nothing is told to anybody before the broker has said whether there are rules', async () => {
   const { broker, status, publish } = await started([rule('user:amy', ['**'], ['**'])])
   expect(await publish('news', 'secret', amy)).toBe(201)
+  expect(await status('/event/news', {})).toBe(401)
   await broker.stop()
   const { url: early } = await startFunctionsProcess(broker.requests)
   const stranger = await EventReader.open(init => fetch(`${early}/event/news?history=10`, init))

@@ -173,6 +173,7 @@ const otherSettings: Readonly<Record<string, unknown>> = {
   'history.store.options': { base: 'elsewhere' },
   logLevel: 'warn',
   maxLagBytes: 2_000_000,
+  maxTcpChannels: 17,
 }
 
 const quiet = createLogger({ program: 'broker', write: () => {}, form: 'json', nowMs: Date.now })

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, type Mock, vi } from 'vitest'
 import { mayPublish } from '#auth'
-import { type Credential, PosternError, type Rights } from '#protocol'
+import { type Credential, openRights, PosternError, type Rights } from '#protocol'
 import { Gate } from '../../functions/gate.ts'
 import type { Guarded } from '../../functions/pass.ts'
 import type { AccessTable } from '../support/memory-access.ts'
@@ -70,6 +70,12 @@ describe('a gate', () => {
     expect(passes[0].rights.identity).toBe('user:amy')
     expect(gate.enter(amy, '')).toMatchObject({ rights: passes[0].rights })
     expect(authorize).toHaveBeenCalledTimes(1)
+  })
+
+  it('asks anew when it was told of no rules, and there are some again', async () => {
+    begin(table(['a']))
+    vi.spyOn(backbone, 'authorize').mockResolvedValueOnce(openRights)
+    expect((await gate.enter(amy, '')).rights).toMatchObject({ identity: 'user:amy', isOpen: false })
   })
 
   it('asks anew for a client that was refused', async () => {

@@ -65,6 +65,7 @@ const replies: Reply[] = [
   {
     op: 'authorize',
     seq: 6,
+    access: { isOpen: false, version: '1' },
     rights: {
       identity: 'token:amy',
       isOpen: false,

@@ -73,6 +73,17 @@ describe('a token', () => {
     })
   })
 
+  it.each([
+    { wrong: 'an algorithm that is no text', header: { alg: { toString: 1 } }, claims: {} },
+    { wrong: 'a name that is no text', header: { alg: 'HS256' }, claims: { sub: { toString: 1 } } },
+    { wrong: 'an issuer that is no text', header: { alg: 'HS256' }, claims: { sub: 'amy', iss: ['a'] } },
+    { wrong: 'an end that no clock reaches', header: { alg: 'HS256' }, claims: { sub: 'amy', exp: 1e300 } },
+  ])('is refused with $wrong, whoever has signed it', async ({ header, claims }) => {
+    const sign = (text: string) => createHmac('sha256', secret).update(text).digest('base64url')
+    const refused = await tokens({}).identify(forged(header, { exp: later, ...claims }, sign))
+    expect(refused).toEqual({ told: expect.any(String), full: expect.any(String) })
+  })
+
   it('may be ahead of the clock by a few seconds, and no longer than it says', async () => {
     const early = await signed({ exp: later, nbf: nowS + 4 })
     expect(await tokens({}).identify(early)).toMatchObject({ kind: 'token' })
