@@ -22,9 +22,12 @@ function connect(broker: BrokerProcess, options: RelayOptions): Relay {
   return relay
 }
 
-/** A relay that is refused, and what it was told. */
-async function refusal(broker: BrokerProcess, curve?: CurveKeys): Promise<string> {
-  return new Promise(onRefused => void connect(broker, { ...(curve && { curve }), onRefused }))
+/** Resolves when a relay is told that it is refused for this reason: where both ends refuse, either may be the first. */
+async function refusedFor(reason: string, broker: BrokerProcess, curve?: CurveKeys): Promise<void> {
+  return new Promise(resolve => {
+    const onRefused = (told: string) => told.includes(reason) && resolve()
+    connect(broker, { ...(curve && { curve }), onRefused })
+  })
 }
 
 /** What a PUSH writes to send one message in the first versions of the protocol, which know no encryption. */
@@ -113,12 +116,10 @@ it('tells a relay why it is refused', async () => {
   const sensor = keys.add('sensor', 'publisher')
   const broker = await startBrokerProcess(keys.env)
   const plain = await startBrokerProcess()
-  expect(await refusal(broker)).toBe('keys are asked for, and there are none here')
-  expect(await refusal(broker, sensor)).toBe(`the key ${sensor.publicKey.slice(0, 8)}… is not let in`)
-  expect(await refusal(broker, { ...known, serverKey: sensor.publicKey })).toMatch(
-    'another key than the serverKey',
-  )
-  expect(await refusal(plain, known)).toBe('no keys are taken there: it is not set up for CURVE')
+  await refusedFor('keys are asked for, and there are none here', broker)
+  await refusedFor(`the key ${sensor.publicKey.slice(0, 8)}… is not let in`, broker, sensor)
+  await refusedFor('another key than the serverKey', broker, { ...known, serverKey: sensor.publicKey })
+  await refusedFor('no keys are taken there: it is not set up for CURVE', plain, known)
 })
 
 it('takes nothing from whoever speaks without encryption and does not mind being refused', async () => {
@@ -254,7 +255,7 @@ it('lets nobody in any more whose key is taken, says so, and keeps who is in unt
   await broker.stop()
   await away.promise
   await broker.restart()
-  expect(await refusal(broker, web)).toMatch('is not let in')
+  await refusedFor('is not let in', broker, web)
   await expect(relay.publish(hello)).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' })
 })
 
