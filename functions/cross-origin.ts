@@ -49,7 +49,8 @@ export function answerPreflight(event: H3Event, methods: readonly string[]): HTT
 
 /**
  * Whether a browser has sent a request for a page that may not use what changes something here. Every browser says which
- * page it is, by `Origin` or by `Sec-Fetch-Site`, and no page can keep it from that; any other client says nothing.
+ * page it is, by `Origin` or by `Sec-Fetch-Site`, and no page can keep it from that; any other client says nothing. A GET without
+ * encryption, to another machine, has neither.
  *
  * Threat: a page that anybody may write sends messages in the name of whoever looks at it, or from inside a network.
  */

@@ -69,7 +69,7 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
   /** Goes on for as long as nothing speaks against it. */
   guard(pass: Pass, refusal: (rights: Rights) => PosternError | undefined): void {
     if (this.#ended || pass.rights.isOpen) return
-    this.#release = pass.guard({ refusal, revoke: error => this.#revoke(error) })
+    this.#release = pass.guard({ refusal, revoke: error => this.revoke(error) })
   }
 
   start(position: Position): void {
@@ -110,6 +110,12 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
     this.#end()
   }
 
+  /** Ends it, and says why. The peer comes again, as it does after any end, and is told the same as an answer. */
+  revoke({ code, message }: PosternError): void {
+    this.#write(encodeComment(`${code}: ${message}`))
+    this.#end()
+  }
+
   drained(): void {
     if (!this.#full) return
     this.#full = false
@@ -124,12 +130,6 @@ export class EventStream implements Sink, OutletOwner, OpenStream {
     this.#release?.()
     this.#leave?.()
     this.#leave = undefined
-  }
-
-  /** The peer comes again, as it does after any end, and is told why as an answer. */
-  #revoke({ code, message }: PosternError): void {
-    this.#write(encodeComment(`${code}: ${message}`))
-    this.#end()
   }
 
   #write(bytes: Uint8Array): void {

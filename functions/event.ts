@@ -89,6 +89,12 @@ export async function openEventStream(
     const stream = new EventStream(outlet, { backbone, streams, encoder, retryMs, random, tally })
     admitted.then(
       ({ pass, selection, start, isCut, source }) => {
+        // Of many that come at once, each has been looked at before the first of them is counted.
+        const refused = limits.connections.refusal(source)
+        if (refused) {
+          tally.refused.add(refused)
+          return stream.revoke(refused)
+        }
         stream.hold(limits.connections.enter(source))
         stream.subscribe(selection, start, isCut)
         stream.guard(pass, rights => maySubscribe(rights, selection))

@@ -146,7 +146,13 @@ function upgrade(
       if (socket.readableEnded) socket.destroy()
       if (socket.destroyed) return
       socket.write(head)
+      // Of many that come at once, each has been looked at before the first of them is counted.
+      const refused = connections.refusal(source)
       const connection = new WebSocketConnection(socket, sent, connect, source, options)
+      if (refused) {
+        context.tally.refused.add(refused)
+        return connection.close(closeCodes.tryAgainLater, refused.code)
+      }
       const leave = connections.enter(source)
       if (leave) socket.on('close', leave)
       if (pass.rights.isOpen) return

@@ -8,6 +8,7 @@ import { PosternError } from '#protocol'
 import { AddressList } from '../../functions/address-list.ts'
 import { type ArrivalLimits, Arrivals } from '../../functions/arrivals.ts'
 import { Tally } from '../../functions/tally.ts'
+import { EventReader } from '../support/event-reader.ts'
 import { socketHostKinds } from '../support/function-hosts.ts'
 import { startSocketHost, told, v1 } from '../support/socket-host.ts'
 import { frame, opcodes } from '../support/websocket-wire.ts'
@@ -156,6 +157,59 @@ describe.each(socketHostKinds)('what one client may have on %s', kind => {
     await host.allGone()
     const again = await host.open('/sub/a', { headers: from('192.0.2.7', basic('amy')) })
     expect(again.told).toEqual([])
+  })
+
+  it('is no more of them when many come at once, whom the broker is asked about', async () => {
+    const host = await start(kind, { POSTERN_MAX_IDENTITY_CONNECTIONS: '1' }, { access })
+    const { backbone, gate } = host.context
+    const { authorize } = backbone
+    const enter = gate.enter.bind(gate)
+    const twoOf = (ends: readonly Promise<unknown>[]) => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      let over = 0
+      for (const end of ends) end.then(() => ++over === 2 && resolve())
+      return promise
+    }
+    /** Nobody is told anything before there are three. */
+    const meet = () => {
+      const all = Promise.withResolvers<void>()
+      let there = 0
+      const counted: typeof enter = (...who) => {
+        if (++there === 3) all.resolve()
+        return enter(...who)
+      }
+      const held: Backbone['authorize'] = async credential => {
+        await all.promise
+        return authorize.call(backbone, credential)
+      }
+      Object.assign(gate, { enter: counted })
+      Object.assign(backbone, { authorize: held })
+    }
+    meet()
+    const streams = await Promise.all(
+      ['192.0.2.7', '192.0.2.8', '192.0.2.9'].map(address =>
+        EventReader.open(init => host.fetch('/event/a', init), from(address, basic('amy'))),
+      ),
+    )
+    await twoOf(streams.map(stream => stream.ended()))
+    const over = streams.filter(({ hasEnded }) => hasEnded).map(({ text }) => text)
+    expect(over).toEqual(over.map(() => expect.stringContaining(': TOO_MANY_CONNECTIONS: ')))
+    expect(over).toHaveLength(2)
+    meet()
+    const sockets = await Promise.all(
+      ['192.0.2.7', '192.0.2.8', '192.0.2.9'].map(address =>
+        host.open('/sub/a', { headers: from(address, basic('bob')) }),
+      ),
+    )
+    const ends = sockets.map(socket => socket.over())
+    await twoOf(ends)
+    const told = sockets.map(socket => socket.told.at(-1))
+    expect(told.toSorted()).toEqual([
+      'close 1013 TOO_MANY_CONNECTIONS',
+      'close 1013 TOO_MANY_CONNECTIONS',
+      undefined,
+    ])
+    await Promise.all(streams.map(stream => stream.close()))
   })
 
   it('is counted for its own address where logins fail', async () => {
