@@ -16,7 +16,7 @@ import { Tally } from './tally.ts'
 /** What the routes need from the process that they run in. */
 export interface Context {
   readonly backbone: Backbone
-  readonly log: Pick<Logger, 'info' | 'error'>
+  readonly log: Pick<Logger, 'info' | 'error' | 'limited'>
   readonly streams: OpenStreams
   /** The open WebSockets: their heartbeat is a ping. */
   readonly sockets: OpenStreams
@@ -62,7 +62,7 @@ export interface Limits extends Omit<ArrivalLimits, 'headMs' | 'trustProxy' | 'r
 
 export interface ContextOptions {
   readonly backbone: Backbone
-  readonly log: Pick<Logger, 'info' | 'error'>
+  readonly log: Pick<Logger, 'info' | 'error' | 'limited'>
   readonly settings: Pick<
     Settings,
     | 'POSTERN_HEARTBEAT_MS'

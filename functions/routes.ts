@@ -1,5 +1,5 @@
 import { H3, type H3Event, type HTTPError, HTTPResponse } from 'h3'
-import { describeError } from '#logger'
+import { describeError, type LogFields } from '#logger'
 import { PosternError } from '#protocol'
 import { canonicalAddress } from './address-list.ts'
 import { challengeOf } from './challenge.ts'
@@ -27,6 +27,10 @@ export function createRoutes(context: Context): H3 {
     onError: (error, event) => {
       const told = toPosternError(error, event, context)
       context.tally.refused.add(told)
+      if (told.status === 401 || told.status === 403) {
+        const { code, message } = told
+        context.log.limited('refused', { ...nameOf(event, context), code, reason: message })
+      }
       return answerError(told, told.code === 'UNAUTHORIZED' ? challenge(told, event) : {})
     },
   })
@@ -118,14 +122,18 @@ function toPosternError(error: HTTPError, event: H3Event, context: Context): Pos
   if (!error.unhandled && error.status === 404) return new PosternError('NOT_FOUND')
   if (!error.unhandled && error.status < 500) return new PosternError('INVALID_REQUEST')
   // The answer tells nothing of it: the log is the only place that does.
-  context.log.error('request failed', {
+  context.log.error('request failed', { ...nameOf(event, context), ...describeError(error.cause) })
+  return new PosternError('INTERNAL')
+}
+
+/** What a line of the log says of a request. Never its query: a careless client has a secret there. */
+function nameOf(event: H3Event, context: Context): LogFields {
+  return {
     request: String(event.context['requestId']),
     method: event.req.method,
     path: event.url.pathname,
     client: clientOfEvent(event, context).address,
-    ...describeError(error.cause),
-  })
-  return new PosternError('INTERNAL')
+  }
 }
 
 /** Who a request comes from. */

@@ -134,6 +134,28 @@ describe.each(hostKinds)('the id of a request on %s', kind => {
     expect(JSON.stringify(context.logged)).toContain('the secret of /srv/postern')
   })
 
+  it('finds the line that says who was refused and why, without the query and the secret', async () => {
+    const rules = [{ who: ['user:amy'], publish: ['a'], subscribe: [], history: true }]
+    const { fetch, context } = await start(kind, { access: { rules, users: { amy: 'secret' } } })
+    const authorization = `Basic ${Buffer.from('amy:wrong-one').toString('base64')}`
+    const response = await fetch('/message/a?type=t', { method: 'POST', headers: { authorization } })
+    expect(response.status).toBe(401)
+    expect(context.logged).toEqual([
+      {
+        level: 'limited',
+        event: 'refused',
+        fields: expect.objectContaining({
+          request: response.headers.get('x-request-id'),
+          method: 'POST',
+          path: '/message/a',
+          code: 'UNAUTHORIZED',
+          reason: 'The name or the password is wrong.',
+        }),
+      },
+    ])
+    expect(JSON.stringify(context.logged)).not.toMatch(/wrong-one|type=t/)
+  })
+
   it('is that of a proxy where one is believed, and nobody else’s', async () => {
     const id = 'proxy-17'
     const given = { 'x-request-id': id }

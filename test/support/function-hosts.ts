@@ -89,6 +89,7 @@ export function testContext({
     log: {
       info: (event, fields = {}) => logged.push({ level: 'info', event, fields }),
       error: (event, fields = {}) => logged.push({ level: 'error', event, fields }),
+      limited: (event, fields = {}) => logged.push({ level: 'limited', event, fields }),
     },
     settings: {
       ...readSettings(limits),
