@@ -16,7 +16,7 @@ export function functionsReadings({ tally, backbone }: Pick<Context, 'tally' | '
   return [
     ...processReadings('functions'),
     byDoor(gauge, 'connections', 'Connections that are open', 'open'),
-    byDoor(counter, 'connections_total', 'Connections that came', 'opened'),
+    byDoor(counter, 'opened_connections_total', 'Connections that came', 'opened'),
     byDoor(counter, 'received_messages_total', 'Messages that have come to be published', 'receivedMessages'),
     byDoor(counter, 'received_bytes_total', 'Bytes of their payloads', 'receivedBytes'),
     byDoor(
