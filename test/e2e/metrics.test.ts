@@ -128,7 +128,9 @@ describe('the figures of functions', () => {
     for (const client of clients) client.close()
     await until(metrics, 'postern_functions_connections{door="event"}', 0)
     const closed = await until(metrics, 'postern_functions_connections{door="sub"}', 0)
-    expect(values(closed, 'connections_total{door="event"}', 'connections_total{door="sub"}')).toEqual([3, 1])
+    expect(
+      values(closed, 'opened_connections_total{door="event"}', 'opened_connections_total{door="sub"}'),
+    ).toEqual([3, 1])
     await close()
   })
 
