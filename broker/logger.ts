@@ -70,6 +70,8 @@ export function createLogger({ program, write, form, nowMs, level = () => 'info'
 
 /** A program's log on its standard output. */
 export function processLogger(program: string, level?: () => LogLevel): Logger {
+  // Whoever reads the log may end before the program does, which goes on without it.
+  process.stdout.on('error', () => {})
   return createLogger({
     program,
     write: line => process.stdout.write(line),

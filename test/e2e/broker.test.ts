@@ -65,6 +65,20 @@ it('does not listen beyond loopback without being told to', async () => {
   expect(open.plain).toMatch(/^tcp:\/\/\*:\d+$/)
 })
 
+it('goes on when nobody reads its log any more', async () => {
+  const broker = await startBrokerProcess()
+  broker.program.child.stdout?.destroy()
+  const relay = new Relay({ broker: broker.requests })
+  onTestFinished(() => relay.close())
+  const publication = { topic: 'a', type: '', binary: false, payload: Buffer.from('one') }
+  // Each of these is a line of the log.
+  for (let i = 0; i < 3; i++) {
+    broker.program.kill('SIGHUP')
+    await relay.publish(publication)
+  }
+  expect(await broker.stop('SIGTERM')).toBe(0)
+})
+
 it('reads its settings again on SIGHUP, and says which of them need a restart', async () => {
   const path = join(await temporaryFolder(), 'broker.config.jsonc')
   writeFileSync(path, '{ "history": { "messages": 10 } }')
