@@ -5,8 +5,11 @@ import { knock } from '../support/curve-knock.ts'
 import { startBrokerProcess } from '../support/processes.ts'
 import { Watchers } from '../support/watchers.ts'
 
+/** Told when any relay comes up or goes away. */
+const states = new Watchers()
+
 function connect(broker: string, curve: CurveKeys): Relay {
-  const relay = new Relay({ broker, curve })
+  const relay = new Relay({ broker, curve, onState: () => states.tell() })
   onTestFinished(() => relay.close())
   return relay
 }
@@ -88,7 +91,7 @@ class Load {
       } catch (error) {
         const { code } = error as PosternError
         if (code !== 'BROKER_UNAVAILABLE' && code !== 'RECEIPT_UNKNOWN') throw error
-        await this.#relay.ready().catch(() => new Promise(resolve => setTimeout(resolve, 20)))
+        await states.until(() => this.#relay.state === 'up')
       }
     }
   }

@@ -5,18 +5,8 @@ import { KeptLedger, type LedgerTrouble } from '../../broker/kept-ledger.ts'
 import type { Position, ReceiptEntry } from '../../broker/protocol/index.ts'
 import { type Handout, type ReceiverEnd, Receivers, type Registration } from '../../broker/receivers.ts'
 import { type TopicRule, TopicRules } from '../../broker/topic-rules.ts'
+import { durableRule } from './durable-rule.ts'
 import { publication, textOf } from './publications.ts'
-
-const defaultRule: TopicRule = {
-  durable: true,
-  receivers: 0,
-  delivery: 'one',
-  maxKept: 1_000_000,
-  maxKeptBytes: 2 ** 30,
-  keptAgeS: 0,
-  maxDeliveries: 0,
-  legacy: false,
-}
 
 /** A store in memory that can fail, and that can be held. */
 export class FaultyStore implements KeptStore {
@@ -162,7 +152,7 @@ export class KeptBroker {
     this.logged = logged
     this.#journal = journal
     this.rules = new TopicRules(
-      Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, { ...defaultRule, ...rule }])),
+      Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, { ...durableRule, ...rule }])),
     )
     this.ledger = new KeptLedger({
       store,
